@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: MIT
+#
+# `make help` lists the goals. Everything is built under build/, nothing beside the sources.
+#
+# How the library is put together, and why:
+#
+#   *.o --ld -r--> liburge.o --objcopy--> liburge-public.o --ar--> liburge.a
+#                      |----------------------------------- gcc -shared --> liburge.so.0
+#                      `----------------------------------- ar -----------> liburge-internal.a
+#
+# liburge.lds gathers all code in one section, urge_text, so that the signal handler can tell the
+# runtime from user code by two addresses, in the shared library and in a program that has the
+# archive in it. objcopy makes hidden symbols local: an archive of plain objects would let every
+# internal name clash with the program's. Tests of internals link the archive that still has them.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+MAKEFLAGS += -rR --no-print-directory
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+unexport CDPATH
+
+ifneq ($(word 2,$(MAKECMDGOALS)),)
+
+# Goals given together run one after the other, each with all jobs: `make clean all`.
+.PHONY: $(MAKECMDGOALS) one-by-one
+$(MAKECMDGOALS): one-by-one ; @:
+one-by-one: ; @set -e; for goal in $(MAKECMDGOALS); do $(MAKE) $$goal; done
+
+else
+
+# ---- what may be given on the command line -------------------------------------------------------
+
+# Make's own defaults are `default' here and, because of -R above, `undefined' in a sub-make.
+ifneq ($(filter default undefined,$(origin CC)),)
+CC := gcc
+endif
+ifneq ($(filter default undefined,$(origin CXX)),)
+CXX := $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC)),$(subst gcc,g++,$(CC)))
+endif
+LD := ld
+AR := ar
+OBJCOPY := objcopy
+PYTHON := /usr/bin/python3
+CFLAGS ?= -O2 -g
+# C++ is only in the tests, and compiling them is most of a build: -O2 takes twice as long.
+CXXFLAGS ?= -O1 -g1
+LDFLAGS ?=
+PREFIX ?= /usr/local
+RUN_FLAGS ?=
+BENCH_FLAGS ?=
+TESTS ?=
+
+# DEFCONFIG=asan is short for CONFIG=tests/configs/asan.config; each has a build directory.
+ifdef DEFCONFIG
+CONFIG ?= tests/configs/$(DEFCONFIG).config
+endif
+ifneq ($(CONFIG),$(wildcard $(CONFIG)))
+$(error no such configuration: $(CONFIG); there are: $(notdir $(wildcard tests/configs/*.config)))
+endif
+BUILD ?= build$(if $(CONFIG),/$(basename $(notdir $(CONFIG))))
+# What `make test` covers beside the default configuration.
+TEST_CONFIGS ?= $(if $(CONFIG),,debug asan tsan)
+
+# ---- configuration -------------------------------------------------------------------------------
+
+AUTO_CONF := $(BUILD)/include/auto.conf
+KCONFIG_TOOL := $(PYTHON) .ci/kconfig
+
+without-config := help clean deps deps-% menuconfig olddefconfig savedefconfig uninstall arm64 \
+	format check-format check-includes check-shell
+ifneq ($(filter-out $(without-config),$(or $(MAKECMDGOALS),all)),)
+include $(AUTO_CONF)
+endif
+
+$(AUTO_CONF): $(BUILD)/.config Kconfig .ci/kconfig | deps-run
+	@$(KCONFIG_TOOL) generate $(BUILD)
+
+$(BUILD)/.config: $(CONFIG) | deps-run
+	@$(KCONFIG_TOOL) defconfig $(BUILD) $(CONFIG)
+
+.PHONY: menuconfig olddefconfig savedefconfig
+menuconfig olddefconfig savedefconfig: $(BUILD)/.config
+	@$(KCONFIG_TOOL) $@ $(BUILD)
+
+# ---- flags ---------------------------------------------------------------------------------------
+
+# Where there is no compiler yet, deps-run is about to install one for this machine.
+machine := $(or $(shell $(CC) -dumpmachine 2>/dev/null),$(shell uname -m))
+machine := $(firstword $(subst -, ,$(machine)))
+ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(machine)))
+OTHER_ARCH := $(filter-out $(ARCH),amd64 arm64)
+ifneq ($(words $(OTHER_ARCH)),1)
+$(error no port to '$(machine)': $(CC) must compile for x86_64 or aarch64)
+endif
+
+WARNINGS := -Wall -Wextra -Werror
+INCLUDES := -I. -I$(BUILD)/include -include kernelshim/kconfig.h
+# A hidden symbol is reached without the GOT, a TLS variable by one %fs access; the unwind tables
+# let gdb and perf walk from the instruction where a signal hit.
+LIB_FLAGS := -fvisibility=hidden -fPIC -ftls-model=initial-exec -fno-plt \
+	-fasynchronous-unwind-tables
+# What runs inside a signal handler: nothing the compiler adds may touch TLS, vector registers or
+# libc. The last flag, gcc's own, keeps it from turning loops into calls of memset.
+SIG_FLAGS := -O2 -fno-stack-protector -fno-builtin -mgeneral-regs-only -fno-sanitize=all \
+	$(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns)
+# gcc warns that TSan does not model fences; the runtime's have atomics beside them that it does.
+SANITIZE_CXX := \
+	$(if $(CONFIG_ASAN),-fsanitize=address -fno-omit-frame-pointer) \
+	$(if $(CONFIG_TSAN),-fsanitize=thread $(if $(findstring clang,$(CC)),,-Wno-tsan))
+# Left out of the C++ tests: compiling one would take half a minute.
+SANITIZE := $(SANITIZE_CXX) \
+	$(if $(CONFIG_UBSAN),-fsanitize=undefined -fno-sanitize-recover=undefined)
+PRIVATE_LIBS := -lurcu-memb $(if $(CONFIG_NUMA),-lnuma) -lpthread
+
+compile-c = $(CC) -std=gnu11 $(WARNINGS) $(kind-flags) $(SANITIZE) $(CFLAGS) $(sig-flags) \
+	-MMD -MP -c -o $@ $<
+compile-cxx = $(CXX) -std=c++17 $(WARNINGS) $(kind-flags) $(SANITIZE_CXX) $(CXXFLAGS) -MMD -MP -c \
+	-o $@ $<
+
+# The last step of a quiet build is `say`: one line instead of the command; V=1 shows the command.
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
+
+# ---- sources -------------------------------------------------------------------------------------
+
+objects = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
+native = $(filter-out %_$(OTHER_ARCH).c %_$(OTHER_ARCH)_sig.c %_$(OTHER_ARCH).S,$(1))
+
+LIB_DIRS := kernelshim numa sched preempt
+LIB_SOURCES := $(call native,$(wildcard $(LIB_DIRS:%=%/*.c) $(LIB_DIRS:%=%/*.S)))
+LIB_OBJECTS := $(call objects,$(LIB_SOURCES))
+SIG_OBJECTS := $(filter %_sig.o,$(LIB_OBJECTS))
+
+BENCH_OBJECTS := $(call objects,$(wildcard bench/*.c))
+LAB_OBJECTS := $(call objects,$(wildcard bench/lab/*.c))
+EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
+
+# tests/unit/X_test.cc becomes build/tests/X_test, tests/stress/X_test.cc build/tests/stress/X_test.
+UNIT_TESTS := $(patsubst tests/unit/%.cc,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.cc))
+LONG_TESTS := $(patsubst %.cc,$(BUILD)/%,$(wildcard tests/stress/*_test.cc tests/torture/*_test.cc))
+# Each C program of the tests comes twice: X with the archive, X.shared with the shared library.
+TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/*.c))
+
+C_OBJECTS := $(call objects,$(filter %.c,$(LIB_SOURCES))) $(BENCH_OBJECTS) $(LAB_OBJECTS) \
+	$(EXAMPLES:%=%.o) $(TEST_PROGRAMS:%=%.o)
+CXX_OBJECTS := $(UNIT_TESTS:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.o) $(LONG_TESTS:%=%.o)
+
+LIBRARIES := $(BUILD)/liburge.a $(BUILD)/liburge.so.0 $(BUILD)/liburge.so
+PROGRAMS := $(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES)
+
+.PHONY: all all-tests
+all: $(LIBRARIES) $(PROGRAMS)
+# ONLY: the googletest programs to build, below build/tests; all if it is empty.
+all-tests: all $(filter $(or $(ONLY:%=$(BUILD)/tests/%),%),$(UNIT_TESTS) $(LONG_TESTS)) \
+	$(TEST_PROGRAMS) $(TEST_PROGRAMS:%=%.shared)
+
+# ---- compiling -----------------------------------------------------------------------------------
+
+# An empty _GNU_SOURCE is also what a file of our own may define; C++ has it anyway.
+$(BUILD)/%: kind-flags = $(INCLUDES) $(if $(filter %.c %.S,$<),-D_GNU_SOURCE=)
+$(foreach dir,$(LIB_DIRS),$(BUILD)/$(dir)/%): kind-flags = $(INCLUDES) -D_GNU_SOURCE= $(LIB_FLAGS)
+$(BUILD)/examples/%: kind-flags = -I$(BUILD)/include
+$(BUILD)/%_sig.o: sig-flags = $(SIG_FLAGS)
+
+$(BUILD)/%.o: %.c $(BUILD)/.flags | $(BUILD)/include/urge.h
+	$(call say,CC,$<)mkdir -p $(@D) && $(compile-c)
+
+$(BUILD)/%.o: %.S $(BUILD)/.flags | $(BUILD)/include/urge.h
+	$(call say,AS,$<)mkdir -p $(@D) && $(compile-c)
+
+$(BUILD)/%.o: %.cc $(BUILD)/.flags | $(BUILD)/include/urge.h deps-test
+	$(call say,CXX,$<)mkdir -p $(@D) && $(compile-cxx)
+
+ifdef CONFIG_USDT
+$(LIB_OBJECTS): | deps-usdt
+endif
+
+# A link in a folder of its own: -Isched would put sched/time.h in front of <time.h>.
+$(BUILD)/include/urge.h:
+	@mkdir -p $(@D) && ln -sf $(CURDIR)/sched/urge.h $@
+
+# Files that change when their text does: other flags build everything again, and a library that
+# lost a source is linked again.
+$(BUILD)/.flags: text = $(CC) $(CXX) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(WARNINGS) $(INCLUDES) \
+	$(LIB_FLAGS) $(SIG_FLAGS) $(SANITIZE)
+$(BUILD)/.objects: text = $(LIB_OBJECTS) $(BENCH_OBJECTS) $(LAB_OBJECTS)
+$(BUILD)/.flags $(BUILD)/.objects: FORCE
+	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(text))' >$@.new && \
+		{ cmp -s $@ $@.new && rm $@.new || mv $@.new $@; }
+
+.PHONY: FORCE
+FORCE:
+
+-include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(C_OBJECTS) $(CXX_OBJECTS))
+
+# ---- linking -------------------------------------------------------------------------------------
+
+link-c = $(CC) $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@
+link-cxx = $(CXX) $(SANITIZE) $(CXXFLAGS) $(LDFLAGS) -o $@
+
+# clang puts some functions of its sanitizers into section groups, which ld -r would keep apart.
+$(BUILD)/liburge.o: $(LIB_OBJECTS) sched/liburge.lds $(BUILD)/.objects
+	$(call say,LD,$@)$(LD) -r --force-group-allocation -T sched/liburge.lds -o $@ $(LIB_OBJECTS)
+
+$(BUILD)/liburge-public.o: $(BUILD)/liburge.o
+	$(call say,OBJCOPY,$@)$(OBJCOPY) --localize-hidden $< $@
+
+$(BUILD)/liburge.a: $(BUILD)/liburge-public.o
+$(BUILD)/liburge-internal.a: $(BUILD)/liburge.o
+# The laboratory shares the harness of the benchmarks, all but main.
+$(BUILD)/bench.a: $(BENCH_OBJECTS)
+$(BUILD)/liburge.a $(BUILD)/liburge-internal.a $(BUILD)/bench.a:
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+# The runtime of a sanitizer is in the program; the library finds it there when it is loaded.
+$(BUILD)/liburge.so.0: $(BUILD)/liburge.o sched/liburge.map
+	$(call say,LINK,$@)$(link-c) -shared -Wl,-soname,liburge.so.0 \
+		-Wl,--version-script=sched/liburge.map -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack \
+		$(if $(strip $(SANITIZE)),,-Wl,--no-undefined) $< $(PRIVATE_LIBS)
+
+$(BUILD)/liburge.so: $(BUILD)/liburge.so.0
+	@ln -sf liburge.so.0 $@
+
+$(BUILD)/urge-bench: $(BENCH_OBJECTS) $(BUILD)/liburge.a $(BUILD)/.objects
+$(BUILD)/urge-lab: $(LAB_OBJECTS) $(BUILD)/bench.a $(BUILD)/liburge.a $(BUILD)/.objects
+$(EXAMPLES) $(TEST_PROGRAMS): %: %.o $(BUILD)/liburge.a
+$(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES) $(TEST_PROGRAMS):
+	$(call say,LINK,$@)$(link-c) $(filter %.o %.a,$^) $(PRIVATE_LIBS) -lm
+
+$(TEST_PROGRAMS:%=%.shared): %.shared: %.o $(BUILD)/liburge.so
+	$(call say,LINK,$@)$(link-c) $< -L$(BUILD) -lurge -Wl,-rpath,$(abspath $(BUILD)) -lpthread -lm
+
+$(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/liburge-internal.a
+$(LONG_TESTS): %: %.o $(BUILD)/liburge-internal.a
+$(UNIT_TESTS) $(LONG_TESTS):
+	$(call say,LINK,$@)$(link-cxx) $^ -lgtest_main -lgmock -lgtest $(PRIVATE_LIBS)
+
+# ---- running -------------------------------------------------------------------------------------
+
+.PHONY: run test bench
+run: $(BUILD)/urge-lab
+	$(BUILD)/urge-lab preempt $(RUN_FLAGS)
+
+bench: $(BUILD)/urge-bench | deps-bench
+	$(BUILD)/urge-bench $(BENCH_FLAGS)
+
+# The runner builds, so that a configuration that does not is one failure among the counted ones.
+test: | deps-run deps-test
+	+@MAKE='$(MAKE)' CC='$(CC)' .ci/run-tests $(BUILD) $(or $(CONFIG),default) \
+		$(foreach name,$(TEST_CONFIGS),$(BUILD)/$(name) tests/configs/$(name).config)
+
+# ---- checks --------------------------------------------------------------------------------------
+
+CHECKS := format includes signal shell tidy
+STYLED = $(shell find kernelshim numa sched preempt tests bench examples -name peers -prune -o \
+	-name '*.[ch]' -print -o -name '*.cc' -print)
+SCRIPTS = $(shell grep -lE '^\#!/bin/(ba)?sh' .ci/* $$(find tests bench examples -name '*.sh'))
+
+.PHONY: check $(CHECKS:%=check-%)
+check: | deps-check
+	+@failed=; for step in $(CHECKS); do \
+		if $(MAKE) -k check-$$step; then echo "check: $$step ok"; \
+		else echo "check: $$step failed"; failed+=" $$step"; fi; \
+	done; \
+	if [[ $$failed ]]; then echo "check: failed:$$failed"; exit 1; fi; echo 'check: ok'
+
+check-format: | deps-check
+	@clang-format --dry-run -Werror $(STYLED)
+
+.PHONY: format
+format: | deps-check
+	clang-format -i $(STYLED)
+
+check-includes:
+	@.ci/check-includes $(STYLED)
+
+check-signal: $(SIG_OBJECTS) $(BUILD)/liburge.so.0
+	@.ci/check-signal preempt/signal-side.allow $(BUILD)/liburge.so.0 $(SIG_OBJECTS)
+
+check-shell: | deps-check
+	@shellcheck $(SCRIPTS)
+
+# One small file per source that passed: only what changed since, headers included, is looked at.
+check-tidy: $(C_OBJECTS:%.o=%.tidy)
+
+$(BUILD)/%.tidy: %.c $(BUILD)/%.o .ci/clang-tidy | deps-check
+	$(call say,TIDY,$<)clang-tidy --quiet --config-file=.ci/clang-tidy $< -- \
+		-std=gnu11 $(kind-flags) 2>/dev/null && touch $@
+
+# ---- installing ----------------------------------------------------------------------------------
+
+version-part = $(shell sed -n 's/^.define URGE_VERSION_$(1) *//p' sched/urge.h)
+VERSION = $(call version-part,MAJOR).$(call version-part,MINOR).$(call version-part,PATCH)
+MAN_PAGES := $(wildcard docs/man/*.1 docs/man/*.3 docs/man/*.7)
+man-target = $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+LIBDIR := $(DESTDIR)$(PREFIX)/lib
+
+.PHONY: install uninstall
+install: $(LIBRARIES)
+	install -d $(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(BUILD)/liburge.a $(BUILD)/liburge.so.0 $(LIBDIR)
+	ln -sf liburge.so.0 $(LIBDIR)/liburge.so
+	install -m 644 sched/urge.h $(DESTDIR)$(PREFIX)/include
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: urge' 'Description: preemptive goroutines for C' \
+		'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -lurge' \
+		'Libs.private: $(PRIVATE_LIBS)' >$(LIBDIR)/pkgconfig/urge.pc
+	$(foreach page,$(MAN_PAGES),install -D -m 644 $(page) $(call man-target,$(page)) &&) :
+	$(if $(DESTDIR),,-[[ $$EUID != 0 ]] || ldconfig)
+
+uninstall:
+	rm -f $(LIBDIR)/liburge.a $(LIBDIR)/liburge.so $(LIBDIR)/liburge.so.0 \
+		$(LIBDIR)/pkgconfig/urge.pc $(DESTDIR)$(PREFIX)/include/urge.h \
+		$(foreach page,$(MAN_PAGES),$(call man-target,$(page)))
+
+# ---- the rest ------------------------------------------------------------------------------------
+
+DEPS_GROUPS := run test bench check usdt
+.PHONY: deps $(DEPS_GROUPS:%=deps-%)
+deps:
+	@.ci/deps $(filter-out usdt,$(DEPS_GROUPS))
+$(DEPS_GROUPS:%=deps-%): deps-%:
+	@.ci/deps $*
+
+# kernelshim is what knows the processor. The headers of liburcu and libnuma are the same for both.
+.PHONY: arm64 arm64-objects
+CROSS := aarch64-linux-gnu-
+arm64:
+	@if ! command -v $(CROSS)gcc >/dev/null; then \
+		echo 'arm64 needs a cross compiler: sudo apt-get install gcc-aarch64-linux-gnu'; exit 1; fi
+	@$(MAKE) BUILD=$(BUILD)/arm64 CC=$(CROSS)gcc arm64-objects \
+		CFLAGS='$(CFLAGS) -idirafter /usr/include/$(shell $(CC) -dumpmachine) -idirafter /usr/include'
+arm64-objects: $(filter $(BUILD)/kernelshim/%,$(LIB_OBJECTS))
+
+.PHONY: clean help
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'Goals'
+	@echo '  all             the libraries, urge-bench, urge-lab, the examples (default)'
+	@echo '  run             the preemption laboratory: tight loops that yield'
+	@echo '  test            all tests, in the configurations $(or $(TEST_CONFIGS),$(CONFIG))'
+	@echo '  check           $(CHECKS); each alone as check-NAME'
+	@echo '  format          rewrite the sources as check-format wants them'
+	@echo '  bench           the benchmarks'
+	@echo '  install         into DESTDIR/PREFIX; uninstall takes it away'
+	@echo '  deps            install the missing Debian packages'
+	@echo '  menuconfig      change the configuration; olddefconfig repairs it after an update,'
+	@echo '                  savedefconfig writes what differs from the defaults'
+	@echo '  arm64           cross-compile kernelshim'
+	@echo '  clean           remove the build directory'
+	@echo 'Variables'
+	@echo '  DEFCONFIG=asan  build tests/configs/asan.config in build/asan; CONFIG=FILE likewise'
+	@echo '  BUILD=DIR       the build directory'
+	@echo '  CC= CFLAGS= LDFLAGS= PREFIX= DESTDIR=   as usual; V=1 shows the commands'
+	@echo '  TESTS="chan* stress/*"   run only these tests; GTEST_FILTER works too'
+	@echo '  TEST_CONFIGS="asan"      configurations to test beside the default one'
+	@echo '  TEST_TIMEOUT=SECONDS     for one test program'
+	@echo '  RUN_FLAGS= BENCH_FLAGS=  options of urge-lab and urge-bench'
+
+endif

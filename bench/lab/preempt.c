@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * preempt: what a goroutine that sleeps 1 ms in a loop sees of K tight loops on P Ps, with
+ * preemption off and with time slices of 10 ms, 1 ms and 100 us, and what the loops pay for it.
+ *
+ * The loops make no calls and read a plain flag (bench/loops.c): only a signal can stop them. With
+ * preemption off and K >= P the sleeper is never run; its row is not empty then, but holds a lower
+ * bound, because the cell ends the loops after its time (preempt_cell.c).
+ */
+#define _GNU_SOURCE
+#include "bench/lab/preempt.h"
+#include "bench/lab/lab.h"
+#include "bench/lab/report.h"
+#include "bench/options.h"
+#include "kernelshim/compiler.h"
+#include "urge.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+	"usage: urge-lab preempt [--loops K] [--procs P] [--seconds S] [--out DIR]\n"
+	"\n"
+	"K tight loops without a single call run on P Ps beside one goroutine that sleeps 1 ms in a\n"
+	"loop. Shows how late it wakes, with preemption off and with slices of 10 ms, 1 ms and\n"
+	"100 us, and the throughput that the loops keep.\n"
+	"\n"
+	"  --loops K     tight loops (default 4)\n"
+	"  --procs P     GOMAXPROCS (default 2, or 1 on a machine with one CPU)\n"
+	"  --seconds S   length of each of the four runs (default 3)\n"
+	"  --out DIR     folder for preempt.html, preempt.csv (all samples) and\n"
+	"                preempt-summary.csv (default build/report)\n"
+	"  --help        print this\n";
+
+static struct preempt_row rows[PREEMPT_ROWS] = {
+	{ .name = "preemption off", .file_name = "off" },
+	{ .name = "slice 10 ms", .file_name = "slice10ms", .slice = 10 * URGE_MS },
+	{ .name = "slice 1 ms", .file_name = "slice1ms", .slice = URGE_MS },
+	{ .name = "slice 100 us", .file_name = "slice100us", .slice = 100 * URGE_US },
+};
+
+bool preempt_parse(struct preempt_row *row, const char *line)
+{
+	const struct {
+		const char *name;
+		double *value;
+	} fields[] = {
+		{ "bound", &row->bound },       { "turns", &row->turns },
+		{ "wall", &row->wall },         { "cpu", &row->cpu },
+		{ "requests", &row->requests }, { "injected", &row->injected },
+		{ "parked", &row->parked },     { "deferred", &row->deferred },
+	};
+	char name[16];
+	double value;
+
+	if (sscanf(line, "%15s %lf", name, &value) != 2)
+		return false;
+	if (!strcmp(name, "lateness")) {
+		samples_add(&row->lateness, value);
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		if (!strcmp(name, fields[i].name)) {
+			*fields[i].value = value;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void run_row(const struct preempt_options *options, unsigned index)
+{
+	struct preempt_row *row = &rows[index];
+	char slice[24], loops[16], seconds[32], title[128];
+	const char *argv[] = { slice, loops, seconds, NULL };
+	struct cell cell = {
+		.argv = argv,
+		.gomaxprocs = options->procs,
+		/* longer than any run that works: the loops end by themselves */
+		.limit = (int64_t)((options->seconds + 5) * 1e9),
+		.title = title,
+	};
+	struct child_result result;
+
+	snprintf(slice, sizeof(slice), "%" PRId64, row->slice);
+	snprintf(loops, sizeof(loops), "%u", options->loops);
+	snprintf(seconds, sizeof(seconds), "%.17g", options->seconds);
+	snprintf(title, sizeof(title), "run %u of %d, %g s each: %s", index + 1, PREEMPT_ROWS,
+		 options->seconds, row->name);
+	cell_run(&preempt_experiment, &cell, &result);
+	if (!child_succeeded(&result))
+		child_describe(&result, row->failure, sizeof(row->failure));
+	for (char *line = strtok(result.out, "\n"); line; line = strtok(NULL, "\n"))
+		if (!preempt_parse(row, line) && !row->failure[0])
+			snprintf(row->failure, sizeof(row->failure), "printed: %s", line);
+	child_free(&result);
+}
+
+static unsigned default_procs(void)
+{
+	cpu_set_t allowed;
+
+	CPU_ZERO(&allowed);
+	return sched_getaffinity(0, sizeof(allowed), &allowed) == 0 && CPU_COUNT(&allowed) == 1 ? 1
+												: 2;
+}
+
+/* Returns whether to go on; if not, the program ends with *status. */
+static bool parse_options(struct preempt_options *options, int *status)
+{
+	static const struct option names[] = {
+		{ "loops", required_argument, NULL, 'l' },
+		{ "procs", required_argument, NULL, 'p' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "out", required_argument, NULL, 'o' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	*status = EXIT_USAGE;
+	while ((option = getopt_long(options->argc, options->argv, "", names, NULL)) != -1) {
+		switch (option) {
+		case 'l':
+			options->loops = (unsigned)option_integer("--loops", optarg, 1, 1000);
+			break;
+		case 'p':
+			options->procs = (unsigned)option_integer("--procs", optarg, 1, 1024);
+			break;
+		case 's':
+			options->seconds = option_number("--seconds", optarg, 0.1, 3600);
+			break;
+		case 'o':
+			options->out = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			*status = 0;
+			return false;
+		default:
+			fputs("urge-lab preempt --help shows the options\n", stderr);
+			return false;
+		}
+	}
+	if (optind == options->argc)
+		return true;
+	fprintf(stderr, "urge-lab: preempt takes options only, not %s\n", options->argv[optind]);
+	return false;
+}
+
+static int preempt(int argc, char **argv)
+{
+	struct preempt_options options = {
+		.loops = 4,
+		.procs = default_procs(),
+		.seconds = 3,
+		.out = "build/report",
+		.argc = argc,
+		.argv = argv,
+	};
+	int status;
+
+	if (!parse_options(&options, &status))
+		return status;
+	report_make_directory(options.out);
+	for (unsigned i = 0; i < PREEMPT_ROWS; i++)
+		run_row(&options, i);
+	preempt_report(&options, rows);
+	status = 0;
+	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+		if (rows[i].failure[0]) {
+			fprintf(stderr, "urge-lab: %s: %s\n", rows[i].name, rows[i].failure);
+			status = 1;
+		}
+	}
+	return status;
+}
+
+const struct experiment preempt_experiment = {
+	.name = "preempt",
+	.what = "tight loops beside a goroutine that sleeps: lateness, throughput kept",
+	.run = preempt,
+	.cell = preempt_cell,
+};

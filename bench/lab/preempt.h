@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of the experiment `preempt` share: options, cells and what they measured. */
+#ifndef URGE_BENCH_LAB_PREEMPT_H
+#define URGE_BENCH_LAB_PREEMPT_H
+
+#include "bench/stats.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct preempt_options {
+	unsigned loops;
+	unsigned procs;
+	double seconds; /* of each cell */
+	const char *out;
+	int argc; /* the command line, for the report */
+	char **argv;
+};
+
+/* One row of the result: a cell with preemption off or with one time slice. */
+struct preempt_row {
+	/* constant */
+	const char *name;
+	const char *file_name; /* without blanks, for the CSV files */
+	int64_t slice;         /* ns; 0: preemption off */
+	/* what the cell printed */
+	struct samples
+		lateness; /* ns, in the order of time until the row is complete, then sorted */
+	/*
+	 * A wake-up that was due before the loops were told to end and came only after that: a
+	 * lower bound of its lateness, in ns. 0: none.
+	 */
+	double bound;
+	double turns, wall, cpu; /* of all loops; ns */
+	double requests, injected, parked, deferred;
+	/* why there is nothing of the above; empty when there is */
+	char failure[128];
+};
+
+enum { PREEMPT_ROWS = 4 };
+
+/* The child's side: argv is SLICE (ns, 0 for off), LOOPS, SECONDS. Returns the exit status. */
+int preempt_cell(char *const *argv);
+
+/* Reads one line that a cell printed into the row; false when it is none. */
+bool preempt_parse(struct preempt_row *row, const char *line);
+
+/* Prints the table, and writes DIR/preempt.csv, preempt-summary.csv and preempt.html. */
+void preempt_report(const struct preempt_options *options, struct preempt_row *rows);
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The files and the table of the experiment `preempt`.
+ *
+ * A sleeper that still waited when the loops ended gives a lower bound, not a sample. It is counted
+ * as larger than all samples, so that every percentile below it is exact, and printed with ">=".
+ */
+#include "bench/lab/preempt.h"
+#include "bench/lab/report.h"
+#include "bench/lab/table.h"
+#include "kernelshim/compiler.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const struct preempt_row *off_row(const struct preempt_row *rows)
+{
+	return &rows[0];
+}
+
+static size_t count_all(const struct preempt_row *row)
+{
+	return row->lateness.n + (row->bound > 0);
+}
+
+/* The percentile in ns; *at_least tells a lower bound. The row has a sample or a bound. */
+static double lateness_at(const struct preempt_row *row, double p, bool *at_least)
+{
+	size_t rank = percentile_rank(count_all(row), p);
+
+	*at_least = rank == row->lateness.n;
+	return *at_least ? row->bound : row->lateness.v[rank];
+}
+
+/* A bound below the largest sample says nothing that the samples do not. */
+static void drop_idle_bound(struct preempt_row *row)
+{
+	for (size_t i = 0; i < row->lateness.n; i++)
+		if (row->lateness.v[i] >= row->bound)
+			row->bound = 0;
+}
+
+/* Turns per second of wall or CPU time in percent of the row without preemption; -1: unknown. */
+static double kept(const struct preempt_row *row, const struct preempt_row *off, bool by_cpu)
+{
+	double time = by_cpu ? row->cpu : row->wall, off_time = by_cpu ? off->cpu : off->wall;
+
+	if (row->failure[0] || off->failure[0] || time <= 0 || off->turns <= 0)
+		return -1;
+	return 100 * (row->turns / time) / (off->turns / off_time);
+}
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+static const char *const heads[] = {
+	"",         "wake-ups", "late p50", "p99",      "p99.9", "max",
+	"requests", "injected", "parked",   "deferred", "kept",  "kept/CPU",
+};
+
+static void add_duration(struct table *table, const struct preempt_row *row, double p,
+			 const char *behind)
+{
+	bool at_least;
+	double ns = lateness_at(row, p, &at_least);
+	const char *sign = at_least ? ">= " : "";
+
+	behind = at_least ? behind : "";
+	if (ns < 1e6)
+		table_add(table, "%s%.1f us%s", sign, ns / 1e3, behind);
+	else if (ns < 1e9)
+		table_add(table, "%s%.2f ms%s", sign, ns / 1e6, behind);
+	else
+		table_add(table, "%s%.3f s%s", sign, ns / 1e9, behind);
+}
+
+static void add_percent(struct table *table, double percent)
+{
+	if (percent < 0)
+		table_add(table, "-");
+	else
+		table_add(table, "%.1f %%", percent);
+}
+
+static void add_row(struct table *table, const struct preempt_options *options,
+		    const struct preempt_row *row, const struct preempt_row *off)
+{
+	const char *starved = row->bound >= options->seconds * 1e9 / 2 ? " (starved)" : "";
+
+	table_add(table, "%s", row->name);
+	if (row->failure[0]) {
+		table_add(table, "failed");
+		while (table->n % table->columns)
+			table_add(table, "-");
+		return;
+	}
+	table_add(table, "%zu", row->lateness.n);
+	static const double percentiles[] = { .5, .99, .999, 1 };
+	for (size_t i = 0; i < ARRAY_SIZE(percentiles); i++) {
+		if (count_all(row) > 0)
+			add_duration(table, row, percentiles[i],
+				     percentiles[i] == 1 ? starved : "");
+		else
+			table_add(table, "-");
+	}
+	table_add(table, "%.0f", row->requests);
+	table_add(table, "%.0f", row->injected);
+	table_add(table, "%.0f", row->parked);
+	table_add(table, "%.0f", row->deferred);
+	add_percent(table, kept(row, off, false));
+	add_percent(table, kept(row, off, true));
+}
+
+/* ---- CSV ----------------------------------------------------------------------------------- */
+
+/* In the order of time: before the samples are sorted. */
+static void write_samples(const char *dir, const struct preempt_row *rows)
+{
+	FILE *file = report_open_file(dir, "preempt.csv");
+
+	fputs("row,index,lateness_ns,at_least\n", file);
+	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+		const struct preempt_row *row = &rows[i];
+
+		for (size_t j = 0; j < row->lateness.n; j++)
+			fprintf(file, "%s,%zu,%.0f,0\n", row->file_name, j, row->lateness.v[j]);
+		if (row->bound > 0)
+			fprintf(file, "%s,%zu,%.0f,1\n", row->file_name, row->lateness.n,
+				row->bound);
+	}
+	report_close_file(file, "preempt.csv");
+}
+
+static void write_percentile(FILE *file, const struct preempt_row *row, double p)
+{
+	bool at_least;
+
+	if (count_all(row) > 0)
+		fprintf(file, "%.0f", lateness_at(row, p, &at_least));
+	fputc(',', file);
+}
+
+/* A percentile that is a lower bound equals bound_ns. An empty field is unknown. */
+static void write_summary(const char *dir, const struct preempt_row *rows)
+{
+	FILE *file = report_open_file(dir, "preempt-summary.csv");
+
+	fputs("row,slice_ns,wakeups,p50_ns,p99_ns,p999_ns,max_ns,bound_ns,requests,injected,parked,"
+	      "deferred,turns,wall_ns,cpu_ns,kept_percent,kept_cpu_percent,failure\n",
+	      file);
+	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+		const struct preempt_row *row = &rows[i];
+
+		fprintf(file, "%s,%" PRId64 ",%zu,", row->file_name, row->slice, row->lateness.n);
+		write_percentile(file, row, .5);
+		write_percentile(file, row, .99);
+		write_percentile(file, row, .999);
+		write_percentile(file, row, 1);
+		fprintf(file, "%.0f,%.0f,%.0f,%.0f,%.0f,%.0f,%.0f,%.0f,", row->bound, row->requests,
+			row->injected, row->parked, row->deferred, row->turns, row->wall, row->cpu);
+		for (int by_cpu = 0; by_cpu <= 1; by_cpu++) {
+			double percent = kept(row, off_row(rows), by_cpu);
+
+			if (percent >= 0)
+				fprintf(file, "%.3f", percent);
+			fputc(',', file);
+		}
+		fprintf(file, "%s\n", row->failure);
+	}
+	report_close_file(file, "preempt-summary.csv");
+}
+
+/* ---- the page ------------------------------------------------------------------------------ */
+
+/* Readable on white and on black. */
+static const char *const colors[PREEMPT_ROWS] = { "#d1495b", "#2a9d8f", "#4c86d8", "#e08e2b" };
+
+/*
+ * A row's distribution as gnuplot data: 300 steps, and each of the last 30 samples, where the tail
+ * is. Clocks may give 0, which a logarithmic axis cannot show: at least 0.1 us.
+ */
+static void write_distribution(FILE *commands, const struct preempt_row *row, unsigned index)
+{
+	size_t n = row->lateness.n, step = n / 300 + 1;
+
+	fprintf(commands, "$row%u << EOD\n", index);
+	for (size_t i = 0; i < n; i++) {
+		double us = row->lateness.v[i] / 1e3;
+
+		if (i % step == 0 || i + 30 > n)
+			fprintf(commands, "%g %g\n", us > 0.1 ? us : 0.1,
+				100 * (double)(i + 1) / (double)count_all(row));
+	}
+	if (row->bound > 0)
+		fprintf(commands, "%g %g\n%g 100\n", row->bound / 1e3,
+			100 * (double)n / (double)count_all(row), row->bound / 1e3);
+	fputs("EOD\n", commands);
+}
+
+static int plot_lateness(FILE *page, const struct preempt_options *options,
+			 const struct preempt_row *rows)
+{
+	FILE *commands = plot_begin("lateness");
+	const char *separator = "plot ";
+
+	for (unsigned i = 0; i < PREEMPT_ROWS; i++)
+		write_distribution(commands, &rows[i], i);
+	fprintf(commands,
+		"set logscale x\nset xrange [1:%g]\nset yrange [0:101]\n"
+		"set xtics ('1 us' 1, '10 us' 10, '100 us' 100, '1 ms' 1e3, '10 ms' 1e4, '100 ms' 1e5, "
+		"'1 s' 1e6, '10 s' 1e7, '100 s' 1e8)\n"
+		"set xlabel 'lateness'\nset ylabel 'wake-ups not later, in %%'\n",
+		options->seconds * 2e6);
+	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+		if (count_all(&rows[i]) == 0)
+			continue;
+		fprintf(commands, "%s$row%u using 1:2 with lines lw 2 lc rgb '%s' title '%s%s'",
+			separator, i, colors[i], rows[i].name,
+			rows[i].lateness.n ? "" : " (at least)");
+		separator = ", ";
+	}
+	fputc('\n', commands);
+	return plot_end(commands, page);
+}
+
+static int plot_kept(FILE *page, const struct preempt_row *rows)
+{
+	FILE *commands = plot_begin("kept");
+
+	fputs("$kept << EOD\n", commands);
+	for (unsigned i = 1; i < PREEMPT_ROWS; i++)
+		if (kept(&rows[i], off_row(rows), false) >= 0)
+			fprintf(commands, "%g %g %g\n", (double)rows[i].slice / 1e3,
+				kept(&rows[i], off_row(rows), false),
+				kept(&rows[i], off_row(rows), true));
+	fputs("EOD\nset logscale x\nset xrange [50:20000]\nset yrange [*<80:105]\n"
+	      "set xtics ('100 us' 100, '1 ms' 1e3, '10 ms' 1e4)\n"
+	      "set xlabel 'time slice'\nset ylabel 'throughput kept, in % of preemption off'\n",
+	      commands);
+	fprintf(commands,
+		"plot $kept using 1:2 with linespoints lw 2 pt 7 ps 0.6 lc rgb '%s' title 'by wall time', "
+		"$kept using 1:3 with linespoints lw 2 pt 5 ps 0.6 lc rgb '%s' title 'by CPU time'\n",
+		colors[1], colors[3]);
+	return plot_end(commands, page);
+}
+
+static bool any_result(const struct preempt_row *rows)
+{
+	bool any = false;
+
+	for (unsigned i = 1; i < PREEMPT_ROWS; i++)
+		any |= kept(&rows[i], off_row(rows), false) >= 0;
+	return any;
+}
+
+static void write_page(const struct preempt_options *options, const struct preempt_row *rows,
+		       const struct table *table)
+{
+	FILE *page = report_begin(options->out, "preempt.html", "Tight loops and preemption",
+				  options->argc, options->argv);
+
+	fprintf(page,
+		"<p>%u tight loops without a call on %u Ps, beside one goroutine that sleeps 1 ms in a "
+		"loop, for %g s in each row. Late: the time from the end of the sleep until the goroutine "
+		"runs. Kept: turns of all loops per second of wall time (and of CPU time) in percent of "
+		"the row without preemption. Requests, injected, parked, deferred: the runtime's "
+		"preemption counters.</p>\n",
+		options->loops, options->procs, options->seconds);
+	table_print_html(table, page);
+	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+		if (rows[i].failure[0]) {
+			fprintf(page, "<p>%s failed: ", rows[i].name);
+			html_escape(rows[i].failure, page);
+			fputs("</p>\n", page);
+		}
+	}
+	if (any_result(rows)) {
+		fputs("<h2>Lateness</h2>\n", page);
+		/* a second drawing without gnuplot would only say the same again */
+		if (plot_lateness(page, options, rows) == 0) {
+			fputs("<h2>Throughput kept</h2>\n", page);
+			plot_kept(page, rows);
+		}
+	}
+	fputs("<p>A lower bound (&gt;=) is a wake-up that was due and did not happen until the loops "
+	      "were ended. All samples: preempt.csv; this table: preempt-summary.csv.</p>\n",
+	      page);
+	report_end(page, "preempt.html");
+}
+
+void preempt_report(const struct preempt_options *options, struct preempt_row *rows)
+{
+	struct table table = { .heads = heads, .columns = ARRAY_SIZE(heads) };
+
+	for (unsigned i = 0; i < PREEMPT_ROWS; i++)
+		drop_idle_bound(&rows[i]);
+	write_samples(options->out, rows);
+	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+		samples_sort(&rows[i].lateness);
+		add_row(&table, options, &rows[i], off_row(rows));
+	}
+	write_summary(options->out, rows);
+	write_page(options, rows, &table);
+
+	printf("%u tight loops on %u Ps beside a goroutine that sleeps 1 ms, %g s a row\n\n",
+	       options->loops, options->procs, options->seconds);
+	table_print(&table, stdout);
+	printf("\nReport: %s/preempt.html, preempt.csv, preempt-summary.csv\n", options->out);
+	table_free(&table);
+}

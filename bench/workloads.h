@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The workloads, by the file that defines them. */
+#ifndef URGE_BENCH_WORKLOADS_H
+#define URGE_BENCH_WORKLOADS_H
+
+#include "bench/harness.h"
+
+/* yield.c */
+extern const struct workload yield_workload;
+/* spawn.c */
+extern const struct workload spawn_workload;
+/* mem.c */
+extern const struct workload mem_100k_workload, mem_100k_s64k_workload;
+extern const struct workload mem_1m_workload, mem_1m_s64k_workload;
+/* timer.c */
+extern const struct workload timer_workload, timer_1s_workload;
+/* preempt.c, preempt_thr.c */
+extern const struct workload preempt_sleep_workload, preempt_thr_workload;
+/* idle.c */
+extern const struct workload idle_park_workload, idle_one_workload, idle_tick_workload;
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PRIVATE_EXPEDITED, not GLOBAL: that one waits for a scheduler grace period, milliseconds.
+ */
+#include "kernelshim/membarrier.h"
+#include "kernelshim/sys.h"
+#include <linux/membarrier.h>
+
+int membarrier_init(void)
+{
+	return (int)sys_call2(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0);
+}
+
+int membarrier_expedited(void)
+{
+	return (int)sys_call2(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernelshim/thread.h"
+#include "kernelshim/procfs.h"
+#include "kernelshim/sys.h"
+#include <errno.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/sched/types.h>
+#include <signal.h>
+#include <stddef.h>
+
+/* The bounds that the kernel's scheduler puts on a slice. */
+#define SLICE_MIN_NS 100000
+#define SLICE_MAX_NS 100000000
+
+/* More CPUs than any kernel is built for (8192 on x86-64): the mask is large enough at once. */
+#define CPU_MASK_BITS 32768
+
+/* Bytes of the kernel's signal set, which has no room for libc's 1024 signals. */
+#define KERNEL_SIGSET_SIZE sizeof(uint64_t)
+
+struct dirent64_head {
+	uint64_t ino;
+	int64_t off;
+	uint16_t reclen;
+	uint8_t type;
+	char name[];
+};
+
+int thread_gettid(void)
+{
+	return (int)sys_call0(SYS_gettid);
+}
+
+int thread_set_timer_slack(uint64_t ns)
+{
+	/* 0 would mean "back to the inherited slack", which is the opposite of the wish */
+	return (int)sys_call2(SYS_prctl, PR_SET_TIMERSLACK, ns ? (long)ns : 1);
+}
+
+static long get_sched_attr(struct sched_attr *attr)
+{
+	return sys_call4(SYS_sched_getattr, 0, sys_ptr(attr), sizeof(*attr), 0);
+}
+
+/*
+ * Everything but the slice is handed back as it was read. Older kernels accept a runtime for
+ * SCHED_OTHER and forget it, hence the second look.
+ */
+int thread_set_short_slice(uint64_t ns)
+{
+	struct sched_attr attr = { 0 };
+	long err = get_sched_attr(&attr);
+
+	if (err)
+		return (int)err;
+	if (attr.sched_policy != SCHED_NORMAL && attr.sched_policy != SCHED_BATCH)
+		return -EOPNOTSUPP;
+	if (ns < SLICE_MIN_NS)
+		ns = SLICE_MIN_NS;
+	if (ns > SLICE_MAX_NS)
+		ns = SLICE_MAX_NS;
+	attr.sched_runtime = ns;
+	err = sys_call3(SYS_sched_setattr, 0, sys_ptr(&attr), 0);
+	if (!err)
+		err = get_sched_attr(&attr);
+	if (err)
+		return (int)err;
+	return attr.sched_runtime == ns ? 0 : -EOPNOTSUPP;
+}
+
+void thread_set_name(const char *name)
+{
+	sys_call2(SYS_prctl, PR_SET_NAME, sys_ptr(name));
+}
+
+int thread_affinity_count(void)
+{
+	uint64_t mask[CPU_MASK_BITS / 64];
+	long bytes = sys_call3(SYS_sched_getaffinity, 0, sizeof(mask), sys_ptr(mask));
+	int cpus = 0;
+
+	if (bytes < 0)
+		return (int)bytes;
+	for (long i = 0; i < bytes / 8; i++)
+		cpus += __builtin_popcountll(mask[i]);
+	return cpus;
+}
+
+int thread_tgkill(int tid, int sig)
+{
+	return (int)sys_call3(SYS_tgkill, sys_call0(SYS_getpid), tid, sig);
+}
+
+/*
+ * SI_QUEUE it has to be: for another thread the kernel refuses every si_code that is not negative,
+ * and SI_TKILL, as a forgery.
+ */
+int thread_sigqueue(int tid, int sig, uint64_t value)
+{
+	siginfo_t info = { 0 };
+	long pid = sys_call0(SYS_getpid);
+
+	info.si_signo = sig;
+	info.si_code = SI_QUEUE;
+	info.si_pid = (pid_t)pid;
+	info.si_uid = (uid_t)sys_call0(SYS_getuid);
+	info.si_value.sival_ptr = (void *)(uintptr_t)value;
+	return (int)sys_call4(SYS_rt_tgsigqueueinfo, pid, tid, sig, sys_ptr(&info));
+}
+
+int thread_sigmask(int how, const uint64_t *set, uint64_t *old)
+{
+	return (int)sys_call4(SYS_rt_sigprocmask, how, sys_ptr(set), sys_ptr(old),
+			      KERNEL_SIGSET_SIZE);
+}
+
+int thread_count(void)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	int fd = procfs_open("/proc/self/task");
+	int threads = 0;
+	long bytes;
+
+	if (fd < 0)
+		return fd;
+	while ((bytes = sys_call3(SYS_getdents64, fd, sys_ptr(buf), sizeof(buf))) > 0) {
+		for (long at = 0; at < bytes;) {
+			struct dirent64_head *entry = (struct dirent64_head *)(buf + at);
+
+			threads += entry->name[0] != '.';
+			at += entry->reclen;
+		}
+	}
+	sys_call1(SYS_close, fd);
+	return bytes < 0 ? (int)bytes : threads;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The handler of the preemption signal. Signal-side: no TLS, no libc, no locks; runs on the M's
+ * alternate stack with all signals blocked.
+ *
+ * The M is found by the signal's value (its number and generation), so no thread-local variable is
+ * read; what carries another value, or comes from elsewhere, goes to the handler that the program
+ * had. When the limit of queued signals is used up the kernel delivers the signal without its value:
+ * then the M is looked up by its thread id, and a request pending on it makes the signal ours.
+ */
+#include "preempt/handler.h"
+
+#include "kernelshim/sigframe.h"
+#include "kernelshim/sys.h"
+#include "preempt/preempt.h"
+#include "preempt/safepoint.h"
+#include "sched/boot.h"
+
+#include <sys/syscall.h>
+
+/* The M whose pending request this signal is. */
+static struct m *our_request_sig(const siginfo_t *info)
+{
+	uint32_t tid = (uint32_t)sys_call0(SYS_gettid);
+	uint64_t value = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
+	uint32_t n = __atomic_load_n(&sched.mcount, __ATOMIC_RELAXED);
+	struct m *mp;
+
+	if (info->si_code == SI_QUEUE) {
+		uint32_t id = (uint32_t)value;
+
+		if (id >= n || info->si_pid != (pid_t)sys_call0(SYS_getpid))
+			return NULL;
+		mp = __atomic_load_n(&allm[id], __ATOMIC_ACQUIRE);
+		if (mp && load_rlx_u32(&mp->tid) == tid &&
+		    load_rlx_u32(&mp->generation) == value >> 32 &&
+		    load_rlx_i64(&mp->signal_sent) != 0)
+			return mp;
+	} else if (info->si_code == SI_USER && info->si_pid == 0) {
+		for (uint32_t id = 0; id < n; id++) {
+			mp = __atomic_load_n(&allm[id], __ATOMIC_ACQUIRE);
+			if (mp && load_rlx_u32(&mp->tid) == tid)
+				return load_rlx_i64(&mp->signal_sent) ? mp : NULL;
+		}
+	}
+	return NULL;
+}
+
+void preempt_handler_sig(int sig, siginfo_t *info, void *ucontext)
+{
+	struct m *mp = our_request_sig(info);
+	enum preempt_reason reason;
+	bool discard;
+
+	if (!mp) {
+		handler_chain_sig(&former_sigurg, sig, info, ucontext);
+		return;
+	}
+	store_rlx_i64(&mp->signal_sent, 0);
+	discard = load_rlx_u32(&sched.phase) == PHASE_EXITING;
+	if (discard && load_rlx_u32(&mp->abandon) && mp->curg && mp->locks == 0) {
+		sigframe_inject_call_sig(ucontext, asyncabandon);
+		return;
+	}
+	reason = safepoint_sig(mp, ucontext, discard);
+	if (reason == MOVE) {
+		add_u64(&preempt_counters.injected, 1);
+		sigframe_inject_call_sig(ucontext, asyncpreempt);
+	} else {
+		add_u64(&preempt_counters.left[reason], 1);
+	}
+}
+
+void handler_chain_sig(const struct sigaction *former, int sig, siginfo_t *info, void *ucontext)
+{
+	if (former->sa_flags & SA_SIGINFO)
+		former->sa_sigaction(sig, info, ucontext);
+	else if (former->sa_handler != SIG_DFL && former->sa_handler != SIG_IGN)
+		former->sa_handler(sig);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Preemption by signals: what the scheduler sees of it.
+ *
+ *	preemptone -> SIGURG to the thread -> preempt_handler_sig, on the alternate stack: may the
+ *	goroutine be moved (safepoint_sig.c)? then asyncpreempt is injected as if the
+ *	interrupted instruction had called it -> gopreempt
+ */
+#ifndef URGE_PREEMPT_PREEMPT_H
+#define URGE_PREEMPT_PREEMPT_H
+
+#include "preempt/reason.h"
+#include "sched/runtime2.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Boot: finds out what can be preempted, and installs the handlers. fini gives them back. */
+int preempt_init(void);
+void preempt_fini(void);
+
+/* On a new M's thread: the bounds of its thread-local storage. */
+void preempt_minit(struct m *mp);
+
+/* On an M's thread, once it has its alternate stack: the signal mask that goroutines run with. */
+void preempt_unblock(void);
+
+/*
+ * Asks pp's goroutine to stop: a flag that it finds at its next exit from the runtime, and a signal
+ * if the policy allows. Any thread; never blocks.
+ */
+void preemptone(struct p *pp);
+
+/* The same for one M, with the signal whatever the policy: when the world ends. */
+void preempt_discard(struct m *mp);
+
+/* ---- counters ------------------------------------------------------------------------------ */
+
+struct preempt_counters {
+	struct atomic_u64 requests, injected;
+	struct atomic_u64 left[LEFT_N];
+};
+extern struct preempt_counters preempt_counters;
+
+/* ---- stop the world: stw.c ----------------------------------------------------------------- */
+
+/* findrunnable: the calling M's P is wanted by a stop; returns when it has been given one again. */
+void gcstopm(struct m *mp);
+
+/* A P that its owner can't use, with sched.lock, while the world is being stopped. */
+void pstopped(struct p *pp);
+
+/* The world is stopped, or being stopped. */
+bool world_stopping(void);
+
+#endif

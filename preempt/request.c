@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Asking for a preemption.
+ *
+ * One signal is pending on an M at a time: signal_sent says since when, and the handler clears it.
+ * A signal can get lost (a debugger drops it, a seccomp filter, a full queue), so one that has not
+ * been handled after two slices is sent again.
+ */
+#define URGE_KEEP_ERRNO
+#include "preempt/preempt.h"
+
+#include "kernelshim/clock.h"
+#include "kernelshim/context.h"
+#include "kernelshim/thread.h"
+#include "preempt/safepoint.h"
+#include "sched/proc.h"
+#include "sched/sysmon.h"
+#include "sched/tls.h"
+#include "sched/urge.h"
+
+struct preempt_counters preempt_counters;
+
+static void signalM(struct m *mp)
+{
+	uint32_t tid = load_acq_u32(&mp->tid); /* pairs with minit and mfree */
+	uint64_t generation = load_rlx_u32(&mp->generation);
+	int64_t now = nanotime();
+	int64_t sent = load_rlx_i64(&mp->signal_sent);
+
+	if (tid == 0 || (sent != 0 && now - sent < 2 * load_rlx_i64(&time_slice)))
+		return;
+	if (!cas_i64(&mp->signal_sent, sent, now))
+		return;
+	add_u64(&preempt_counters.requests, 1);
+	if (thread_sigqueue((int)tid, CONFIG_PREEMPT_SIGNAL, generation << 32 | mp->id) != 0)
+		store_rlx_i64(&mp->signal_sent, 0); /* the thread is gone */
+}
+
+void preemptone(struct p *pp)
+{
+	struct m *mp = load_rlx_ptr(&pp->m);
+
+	if (!mp || !__atomic_load_n(&mp->curg, __ATOMIC_RELAXED))
+		return;
+	store_rlx_u32(&mp->preempt, 1);
+	if (text.policy != URGE_PREEMPT_OFF)
+		signalM(mp);
+}
+
+void preempt_discard(struct m *mp)
+{
+	if (__atomic_load_n(&mp->curg, __ATOMIC_RELAXED)) {
+		store_rlx_u32(&mp->preempt, 1);
+		signalM(mp);
+	}
+}
+
+int urge_set_preempt(int policy)
+{
+	switch (policy) {
+	case URGE_PREEMPT_AUTO:
+	case URGE_PREEMPT_INJECT:
+	case URGE_PREEMPT_OFF:
+		__atomic_store_n(&text.policy, (uint32_t)policy, __ATOMIC_RELAXED);
+		return 0;
+	case URGE_PREEMPT_PARK:
+		return -ENOTSUP;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* ---- what the injected calls run ----------------------------------------------------------- */
+
+void asyncpreempt2(void);
+void asyncabandon2(void);
+
+/* Called by asyncpreempt, on the goroutine's stack, with all its registers saved. */
+void asyncpreempt2(void)
+{
+	getm()->locks = 1;
+	barrier();
+	gopreempt();
+	barrier();
+	getm()->locks = 0;
+}
+
+/* Called by asyncabandon: leaves the goroutine where it is, for good. */
+void asyncabandon2(void)
+{
+	struct m *mp = getm();
+
+	mp->locks = 1;
+	mp->curg = NULL;
+	mp->after.fn = NULL;
+	context_load(mp->g0.sp);
+}

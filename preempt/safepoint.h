@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* The decision whether a goroutine may be moved, and what it needs to know. Signal-side. */
+#ifndef URGE_PREEMPT_SAFEPOINT_H
+#define URGE_PREEMPT_SAFEPOINT_H
+
+#include "preempt/reason.h"
+#include "sched/runtime2.h"
+
+/* The text of the program. Made at boot by text.c, constant afterwards. */
+struct text_range {
+	uintptr_t lo, hi;
+};
+
+enum { TEXT_RANGES_MAX = 8 };
+
+struct preemptible_text {
+	struct text_range range[TEXT_RANGES_MAX]; /* executable segments of the main program */
+	unsigned n;
+	bool movable;      /* a goroutine in there may resume on another thread */
+	bool shadow_stack;
+	uint32_t policy;   /* URGE_PREEMPT_AUTO ... */
+	size_t headroom;   /* bytes that the injected call needs below the stack pointer */
+};
+extern struct preemptible_text text;
+
+/*
+ * May the goroutine that mp runs, interrupted in ucontext, be moved? MOVE, or why not. With discard
+ * it will never resume, so what belongs to the thread does not matter: it only may not hold a
+ * library's locks.
+ */
+enum preempt_reason safepoint_sig(struct m *mp, const void *ucontext, bool discard);
+
+/* The stub that is injected; see async_amd64.S. */
+void asyncpreempt(void);
+
+/* Boot: fills text; the bounds of the calling thread's thread-local storage. */
+int text_init(void);
+void text_thread_bounds(uintptr_t *lo, uintptr_t *hi);
+
+#endif

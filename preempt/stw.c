@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stop the world.
+ *
+ * Every P is brought to Pgcstop: idle ones at once, those in system calls by a CAS of their status,
+ * and the running ones by their owners, who find PATTN_STOP in findrunnable; goroutines that do
+ * not come there by themselves are preempted, again and again until they have come.
+ *
+ *	stopper					M with a P
+ *	attn |= STOP				status = Psyscall (entersyscall)
+ *	mb_rare					mb_frequent
+ *	cas(status, Psyscall, Pgcstop)		attn? then cas(status, Psyscall, ...)
+ *
+ * One of the two sees the other. The stopper's own P keeps running it: the goroutine is not
+ * preempted meanwhile, and may not block.
+ */
+#include "preempt/preempt.h"
+
+#include "kernelshim/clock.h"
+#include "kernelshim/futex.h"
+#include "sched/fatal.h"
+#include "sched/g.h"
+#include "sched/gqueue.h"
+#include "sched/lock.h"
+#include "sched/m.h"
+#include "sched/p.h"
+#include "sched/proc.h"
+#include "sched/runq.h"
+#include "sched/tls.h"
+#include "sched/urge.h"
+
+#define RETRY_NS 100000
+
+static struct {
+	struct mutex lock;       /* the turn */
+	struct g *owner;         /* lock */
+	struct gqueue waiting;   /* lock: others who want to stop it */
+	uint32_t depth;          /* owner */
+	const char *why;         /* owner */
+	struct p *own;           /* owner: the P that it runs on */
+
+	struct atomic_u32 stopping; /* sched.lock writes */
+	struct atomic_u32 stopwait; /* sched.lock writes; futex: Ps that have not stopped yet */
+} world = { .lock = MUTEX_INIT(RANK_WORLD) };
+
+bool world_stopping(void)
+{
+	return load_acq_u32(&world.stopping) != 0;
+}
+
+void pstopped(struct p *pp)
+{
+	assert_held(&sched.lock);
+	store_rel_u32(&pp->status, Pgcstop);
+	if (sub_u32(&world.stopwait, 1) == 0)
+		futex_wake(&world.stopwait.v, 1);
+}
+
+void gcstopm(struct m *mp)
+{
+	if (mp->p == world.own)
+		fatal("urge: the goroutine that stopped the world blocks");
+	if (mp->spinning) {
+		mp->spinning = false;
+		sub_u32(&sched.nmspinning, 1);
+	}
+	lock(&sched.lock);
+	if (load_rlx_u32(&world.stopping))
+		pstopped(releasep(mp));
+	unlock(&sched.lock);
+	/* findrunnable sees that there is no P, and parks the thread; or that the stop is over */
+}
+
+/* ---- whose turn it is ---------------------------------------------------------------------- */
+
+static bool queue_for_world(struct g *gp, void *unused)
+{
+	bool park;
+
+	(void)unused;
+	lock(&world.lock);
+	park = world.owner != NULL;
+	if (park)
+		gqueue_push(&world.waiting, gp);
+	else
+		world.owner = gp;
+	unlock(&world.lock);
+	return park;
+}
+
+static void take_turn(struct g *gp)
+{
+	bool mine;
+
+	lock(&world.lock);
+	mine = !world.owner;
+	if (mine)
+		world.owner = gp;
+	unlock(&world.lock);
+	if (!mine)
+		gopark(queue_for_world, NULL, WAIT_STOPPINGTHEWORLD);
+}
+
+static void pass_turn(void)
+{
+	struct g *next;
+
+	lock(&world.lock);
+	next = gqueue_pop(&world.waiting);
+	world.owner = next;
+	unlock(&world.lock);
+	if (next)
+		goready(next);
+}
+
+/* ---- stopping ------------------------------------------------------------------------------ */
+
+static void stop_syscalls(void)
+{
+	lock(&sched.lock);
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
+		if (cas_u32(&allp[i]->status, Psyscall, Pidle)) {
+			store_rlx_ptr(&allp[i]->m, NULL);
+			store_rlx_u32(&allp[i]->syscalltick,
+				      load_rlx_u32(&allp[i]->syscalltick) + 1);
+			pstopped(allp[i]);
+		}
+	unlock(&sched.lock);
+}
+
+static void stop(struct m *mp)
+{
+	uint32_t left;
+
+	lock(&sched.lock);
+	store_rlx_u32(&world.stopping, 1);
+	store_rlx_u32(&world.stopwait, 0);
+	world.own = mp->p;
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
+		if (load_rlx_u32(&allp[i]->status) == Pdead)
+			continue;
+		or_u32(&allp[i]->attn, PATTN_STOP);
+		if (allp[i] != mp->p)
+			add_u32(&world.stopwait, 1);
+	}
+	for (struct p *pp; (pp = pidleget()) != NULL;)
+		pstopped(pp);
+	unlock(&sched.lock);
+	mb_rare(); /* pairs with mb_frequent in urge_entersyscall */
+	while ((left = load_acq_u32(&world.stopwait)) != 0) {
+		stop_syscalls();
+		for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
+			if (allp[i] != mp->p && load_rlx_u32(&allp[i]->status) == Prunning)
+				preemptone(allp[i]);
+		futex_wait(&world.stopwait.v, left, nanotime() + RETRY_NS);
+	}
+}
+
+static void start(void)
+{
+	struct p *run = NULL;
+
+	lock(&sched.lock);
+	store_rlx_u32(&world.stopping, 0);
+	world.own = NULL;
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
+		struct p *pp = allp[i];
+
+		and_u32(&pp->attn, ~(uint32_t)PATTN_STOP);
+		if (load_rlx_u32(&pp->status) != Pgcstop)
+			continue;
+		store_rlx_u32(&pp->status, Pidle);
+		pp->link = run;
+		run = pp;
+	}
+	unlock(&sched.lock);
+	while (run) { /* to a thread if it has work, to its end if GOMAXPROCS shrank, else idle */
+		struct p *pp = run;
+
+		run = pp->link;
+		pp->link = NULL;
+		handoffp(pp);
+	}
+	wakep();
+}
+
+int urge_stop_the_world(const char *why)
+{
+	struct m *mp = enter();
+	struct g *gp;
+
+	if (!mp)
+		return -EPERM;
+	gp = mp->curg;
+	if (world.owner == gp) { /* only the owner can find itself here */
+		world.depth++;
+		leave();
+		return 0;
+	}
+	take_turn(gp);
+	world.depth = 1;
+	world.why = why;
+	gp->nopreempt++;
+	stop(getm());
+	leave();
+	return 0;
+}
+
+void urge_start_the_world(void)
+{
+	struct m *mp = enter();
+
+	if (!mp || world.owner != mp->curg)
+		fatal("urge_start_the_world: the caller has not stopped it");
+	if (--world.depth == 0) {
+		mp->curg->nopreempt--;
+		start();
+		pass_turn();
+	}
+	leave();
+}
+
+void urge_nopreempt_begin(void)
+{
+	struct m *mp = enter();
+
+	if (mp) {
+		mp->curg->nopreempt++;
+		leave();
+	}
+}
+
+void urge_nopreempt_end(void)
+{
+	struct m *mp = enter();
+
+	if (mp) {
+		if (mp->curg->nopreempt-- == 0)
+			fatal("urge_nopreempt_end without urge_nopreempt_begin");
+		leave();
+	}
+}

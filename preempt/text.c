@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What of the program's text may be preempted by moving the goroutine: found out once, at boot.
+ *
+ * The main program's own text, if it is dynamically linked (in a static one libc is part of it) and
+ * keeps nothing per thread: no thread-local variable but the runtime's, and no import of what reads
+ * per-thread values by other means. A value loaded from such a place would move with its goroutine
+ * while the next one on the old thread loads the same: a per-thread free list handed out twice.
+ * Nothing in the registers shows that, so the whole program is refused.
+ *
+ * The imports are read from the relocations: those are the symbols that the program uses, and no
+ * hash table needs to be walked to count them.
+ */
+#define _GNU_SOURCE
+#include "preempt/safepoint.h"
+
+#include "kernelshim/sigframe.h"
+#include "sched/tls.h"
+#include "sched/urge.h"
+
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+
+struct preemptible_text text;
+
+/* Functions whose results belong to the calling thread. */
+static const char *const thread_bound_imports[] = {
+	"pthread_getspecific", "tss_get", "__tls_get_addr", "gettid", "__cxa_thread_atexit",
+};
+
+enum {
+	SIGNAL_FRAME_SLACK = 4096, /* what gopreempt's own frames take, generously */
+	STRUCT_PTHREAD = 4096,     /* above the thread pointer: glibc's struct pthread, 2.3 KiB */
+	TLS_MARGIN = 4096,         /* static TLS that a later dlopen takes lies within this */
+};
+
+static bool is_thread_bound(const char *name)
+{
+	for (unsigned i = 0; i < sizeof(thread_bound_imports) / sizeof(char *); i++)
+		if (!strcmp(name, thread_bound_imports[i]))
+			return true;
+	return false;
+}
+
+struct relocs {
+	const ElfW(Sym) * symtab;
+	const char *strtab;
+};
+
+/* Uses the program, through one of these relocations, anything of a thread's? */
+static bool relocs_thread_bound(const struct relocs *r, const ElfW(Rela) * rela, size_t bytes)
+{
+	for (size_t i = 0; i < bytes / sizeof(*rela); i++) {
+		const ElfW(Sym) *sym = &r->symtab[ELF64_R_SYM(rela[i].r_info)];
+		const char *name = r->strtab + sym->st_name;
+
+		if (ELF64_R_SYM(rela[i].r_info) == 0 || sym->st_shndx != SHN_UNDEF)
+			continue;
+		if (ELF64_ST_TYPE(sym->st_info) == STT_TLS || is_thread_bound(name))
+			return true;
+	}
+	return false;
+}
+
+static bool imports_thread_bound(const ElfW(Dyn) * dyn)
+{
+	struct relocs r = { NULL, NULL };
+	const ElfW(Rela) *rela = NULL, *jmprel = NULL;
+	size_t relasz = 0, pltrelsz = 0;
+
+	for (; dyn->d_tag != DT_NULL; dyn++) /* ld.so has relocated the addresses */
+		switch (dyn->d_tag) {
+		case DT_SYMTAB: r.symtab = (const void *)dyn->d_un.d_ptr; break;
+		case DT_STRTAB: r.strtab = (const void *)dyn->d_un.d_ptr; break;
+		case DT_RELA: rela = (const void *)dyn->d_un.d_ptr; break;
+		case DT_RELASZ: relasz = dyn->d_un.d_val; break;
+		case DT_JMPREL: jmprel = (const void *)dyn->d_un.d_ptr; break;
+		case DT_PLTRELSZ: pltrelsz = dyn->d_un.d_val; break;
+		default: break;
+		}
+	if (!r.symtab || !r.strtab)
+		return true;
+	return relocs_thread_bound(&r, rela, relasz) || relocs_thread_bound(&r, jmprel, pltrelsz);
+}
+
+/* dl_iterate_phdr gives the main program first. */
+static int inspect_program(struct dl_phdr_info *info, size_t size, void *unused)
+{
+	const ElfW(Dyn) *dynamic = NULL;
+	bool interp = false, own_tls = false;
+
+	(void)size, (void)unused;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		uintptr_t lo = info->dlpi_addr + ph->p_vaddr;
+
+		if (ph->p_type == PT_LOAD && ph->p_flags & PF_X && text.n < TEXT_RANGES_MAX)
+			text.range[text.n++] = (struct text_range){ lo, lo + ph->p_memsz };
+		else if (ph->p_type == PT_DYNAMIC)
+			dynamic = (const void *)lo;
+		else if (ph->p_type == PT_INTERP)
+			interp = true;
+		else if (ph->p_type == PT_TLS && ph->p_memsz > 0)
+			own_tls = ph->p_memsz != urge_tls_size() ||
+				  info->dlpi_tls_data != urge_tls_address();
+	}
+	text.movable = interp && dynamic && !own_tls && !imports_thread_bound(dynamic);
+	return 1;
+}
+
+int text_init(void)
+{
+	text.n = 0;
+	dl_iterate_phdr(inspect_program, NULL);
+	text.shadow_stack = sigframe_shadow_stack();
+	text.headroom = SIGFRAME_REDZONE + 256 + sigframe_xstate_size() + SIGNAL_FRAME_SLACK;
+	return 0;
+}
+
+struct bounds {
+	uintptr_t thread_pointer, lo;
+};
+
+static int lowest_tls(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct bounds *b = arg;
+	uintptr_t data = (uintptr_t)info->dlpi_tls_data;
+
+	(void)size;
+	/* static blocks lie right below the thread pointer; later ones are elsewhere */
+	if (data && b->thread_pointer - data < 1 << 20 && data < b->lo)
+		b->lo = data;
+	return 0;
+}
+
+void text_thread_bounds(uintptr_t *lo, uintptr_t *hi)
+{
+	uintptr_t tp = (uintptr_t)__builtin_thread_pointer();
+	struct bounds b = { tp, tp };
+
+	dl_iterate_phdr(lowest_tls, &b);
+	*lo = b.lo - TLS_MARGIN;
+	*hi = tp + STRUCT_PTHREAD + TLS_MARGIN;
+}

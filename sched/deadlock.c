@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All goroutines are asleep: is that a deadlock?
+ *
+ * The last M that goes idle tells sysmon, and sysmon looks: no M runs (nor waits in netpoll, nor is
+ * being made), no timer is set, nobody outside has announced himself (urge_external_begin), and
+ * the process has no thread but the runtime's, which could still wake somebody. A thread that has
+ * ended its work is listed in /proc for a moment longer, and so are those of the runtime: with strange
+ * threads present the verdict is put off and looked at again; if they stay, it is told in one line
+ * instead, once each time the program falls asleep, and the program goes on.
+ */
+#include "sched/deadlock.h"
+
+#include "kernelshim/thread.h"
+#include "sched/boot.h"
+#include "sched/fatal.h"
+#include "sched/g.h"
+#include "sched/lock.h"
+#include "sched/m.h"
+#include "sched/runtime2.h"
+#include "sched/time.h"
+
+enum { STRANGERS_LOOKS = 5 };
+#define STRANGERS_WAIT INT64_C(20000000)
+
+static int looks;
+static bool told;
+
+static bool all_asleep(void)
+{
+	bool asleep;
+
+	lock(&sched.lock); /* no M is between idle and running */
+	asleep = load_rlx_u32(&sched.nmrunning) == 0 &&
+		 load_rlx_u32(&sched.phase) == PHASE_RUNNING &&
+		 load_rlx_u32(&sched.external) == 0 && timers_earliest() == INT64_MAX;
+	unlock(&sched.lock);
+	return asleep;
+}
+
+int64_t checkdead(int64_t now)
+{
+	int strangers;
+
+	if (!all_asleep()) {
+		looks = 0;
+		told = false;
+		return INT64_MAX;
+	}
+	strangers = thread_count() - (int)mthreads();
+	if (strangers == 0) {
+		if (gcount() == 0)
+			fatal("no goroutines (main called urge_goexit) - deadlock!");
+		fatal("all goroutines are asleep - deadlock!");
+	}
+	if (++looks < STRANGERS_LOOKS)
+		return now + STRANGERS_WAIT;
+	looks = 0;
+	if (!told)
+		complain("urge: all goroutines are asleep; only a thread of the program's own can "
+			 "wake them");
+	told = true;
+	return INT64_MAX;
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goroutines: newproc, goexit, and the free lists between them.
+ *
+ * A dead goroutine keeps its stack. Those of the default size go to a list of the P that they ended
+ * on, without a lock; beyond 64, 32 move to the global list; other sizes go there at once. What
+ * the global lists hold and nobody has needed for a whole period (the lowest length that was seen)
+ * is given back to the slabs by the template thread: unlike in Go, a burst's memory comes back.
+ */
+#define URGE_KEEP_ERRNO
+#include "sched/g.h"
+
+#include "kernelshim/context.h"
+#include "sched/fatal.h"
+#include "sched/gqueue.h"
+#include "sched/lock.h"
+#include "sched/m.h"
+#include "sched/proc.h"
+#include "sched/runq.h"
+#include "sched/stack.h"
+#include "sched/stats.h"
+#include "sched/switch.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	GFREE_MAX = 64,
+	GFREE_BATCH = 32,
+	GOID_BATCH = 16,
+	RECLAIM_CHUNK = 4096,
+};
+
+static struct {
+	struct mutex lock;
+	struct g *list[STACK_CLASSES];  /* lock */
+	uint32_t n[STACK_CLASSES];      /* lock */
+	uint32_t lowest[STACK_CLASSES]; /* lock: of n, since the last gfree_reclaim */
+} gfree = { .lock = MUTEX_INIT(RANK_GFREE) };
+
+void gostart(void);
+
+void casgstatus(struct g *gp, enum gstatus from, enum gstatus to)
+{
+	if (IS_ENABLED(CONFIG_DEBUG) && load_rlx_u32(&gp->status) != from)
+		throw_("casgstatus: the goroutine is not in the state it must be in");
+	store_rel_u32(&gp->status, to); /* pairs with load_acq of dumps */
+}
+
+/* ---- free lists ---------------------------------------------------------------------------- */
+
+static void gfree_push(unsigned class_, struct g *list, uint32_t n)
+{
+	bool was_empty;
+
+	lock(&gfree.lock);
+	was_empty = !gfree.list[class_];
+	while (list) {
+		struct g *gp = list;
+
+		list = gp->schedlink;
+		gp->schedlink = gfree.list[class_];
+		gfree.list[class_] = gp;
+	}
+	gfree.n[class_] += n;
+	unlock(&gfree.lock);
+	if (was_empty)
+		template_reclaim();
+}
+
+static struct g *gfree_pop(unsigned class_, uint32_t max, uint32_t *n)
+{
+	struct g *list = NULL;
+
+	*n = 0;
+	if (!__atomic_load_n(&gfree.n[class_], __ATOMIC_RELAXED))
+		return NULL;
+	lock(&gfree.lock);
+	while (*n < max && gfree.list[class_]) {
+		struct g *gp = gfree.list[class_];
+
+		gfree.list[class_] = gp->schedlink;
+		gp->schedlink = list;
+		list = gp;
+		++*n;
+	}
+	gfree.n[class_] -= *n;
+	if (gfree.n[class_] < gfree.lowest[class_])
+		gfree.lowest[class_] = gfree.n[class_];
+	unlock(&gfree.lock);
+	return list;
+}
+
+bool gfree_reclaim(void)
+{
+	bool more = false;
+
+	for (unsigned class_ = 0; class_ < STACK_CLASSES; class_++) {
+		uint32_t idle;
+
+		lock(&gfree.lock);
+		idle = gfree.lowest[class_];
+		unlock(&gfree.lock);
+		while (idle > 0) { /* in chunks: the lock and the mmap lock are others' too */
+			uint32_t n;
+			struct g *list;
+
+			list = gfree_pop(class_, idle < RECLAIM_CHUNK ? idle : RECLAIM_CHUNK, &n);
+			for (struct g *gp = list; gp; gp = gp->schedlink) {
+				sanitizer_fiber_free(gp->tsan_fiber);
+				gp->tsan_fiber = NULL;
+			}
+			stack_release(list);
+			if (n == 0)
+				break;
+			idle -= n;
+		}
+		lock(&gfree.lock);
+		gfree.lowest[class_] = gfree.n[class_];
+		more |= gfree.n[class_] > 0;
+		unlock(&gfree.lock);
+	}
+	return more;
+}
+
+void gfree_forget(void)
+{
+	lock(&gfree.lock);
+	memset(gfree.list, 0, sizeof(gfree.list));
+	memset(gfree.n, 0, sizeof(gfree.n));
+	memset(gfree.lowest, 0, sizeof(gfree.lowest));
+	unlock(&gfree.lock);
+}
+
+static struct g *gfget(struct p *pp, unsigned class_)
+{
+	bool local = pp && class_ == stack_class_default();
+	struct g *gp;
+	uint32_t n;
+
+	if (local && pp->gfree) {
+		gp = pp->gfree;
+		pp->gfree = gp->schedlink;
+		pp->ngfree--;
+		return gp;
+	}
+	gp = gfree_pop(class_, local ? GFREE_BATCH : 1, &n);
+	if (!gp)
+		gp = stack_alloc(class_, local ? GFREE_BATCH : 1, &n);
+	if (gp && local) {
+		pp->gfree = gp->schedlink;
+		pp->ngfree = n - 1;
+	}
+	return gp;
+}
+
+static void gfput(struct p *pp, struct g *gp)
+{
+	if (gp->class_ != stack_class_default()) {
+		gp->schedlink = NULL;
+		gfree_push(gp->class_, gp, 1);
+		return;
+	}
+	gp->schedlink = pp->gfree;
+	pp->gfree = gp;
+	if (++pp->ngfree < GFREE_MAX)
+		return;
+	for (uint32_t i = 1; i < GFREE_MAX - GFREE_BATCH; i++) /* the warmer ones stay */
+		gp = gp->schedlink;
+	gfree_push(gp->class_, gp->schedlink, GFREE_BATCH);
+	gp->schedlink = NULL;
+	pp->ngfree = GFREE_MAX - GFREE_BATCH;
+}
+
+void gfpurge(struct p *pp)
+{
+	if (!pp->gfree)
+		return;
+	gfree_push(stack_class_default(), pp->gfree, pp->ngfree);
+	pp->gfree = NULL;
+	pp->ngfree = 0;
+}
+
+/* ---- making -------------------------------------------------------------------------------- */
+
+static uint64_t goid_next(struct p *pp)
+{
+	if (!pp)
+		return add_u64(&sched.goidgen, 1);
+	if (pp->goidcache == pp->goidcacheend) {
+		pp->goidcacheend = add_u64(&sched.goidgen, GOID_BATCH) + 1;
+		pp->goidcache = pp->goidcacheend - GOID_BATCH;
+	}
+	return pp->goidcache++;
+}
+
+static void copy_name(char *to, const char *name, size_t size)
+{
+	size_t n = strnlen(name, size - 1);
+
+	memcpy(to, name, n);
+	to[n] = '\0';
+}
+
+struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *attr,
+		   uintptr_t callerpc)
+{
+	size_t usable = attr ? attr->stack_size : 0;
+	struct g *gp = gfget(pp, usable ? stack_class(usable) : stack_class_default());
+	struct gtop *top;
+
+	if (!gp)
+		return NULL;
+	if (unlikely(usable && stack_resize(gp, usable) != 0)) {
+		gp->schedlink = NULL;
+		stack_release(gp);
+		return NULL;
+	}
+	sanitizer_reuse_stack((void *)gp->stack_lo, gp->stack_hi - gp->stack_lo);
+	if (IS_ENABLED(CONFIG_TSAN) && !gp->tsan_fiber)
+		gp->tsan_fiber = sanitizer_fiber_new();
+	top = gp->top;
+	top->fn = fn;
+	top->arg = arg;
+	top->gopc = callerpc;
+	top->name[0] = '\0';
+	gp->preempt_off = 0;
+	if (attr) {
+		if (attr->name)
+			copy_name(top->name, attr->name, sizeof(top->name));
+		gp->preempt_off = attr->preempt == URGE_PREEMPT_OFF;
+	}
+	gp->nopreempt = 0;
+	gp->errno_ = 0;
+	gp->eh_caught = NULL;
+	gp->eh_uncaught = 0;
+	gp->sp = context_make((void *)gp->stack_hi, gostart);
+	gp->goid = goid_next(pp);
+	if (pp)
+		count(pp, spawned, 1);
+	else
+		add_u64(&sched.spawned_outside, 1);
+	casgstatus(gp, Gdead, Grunnable);
+	return gp;
+}
+
+static bool attr_valid(const struct urge_attr *attr)
+{
+	return attr->stack_size <= (size_t)1 << 30 &&
+	       (attr->preempt == URGE_PREEMPT_AUTO || attr->preempt == URGE_PREEMPT_OFF);
+}
+
+static int newproc(const struct urge_attr *attr, urge_fn fn, void *arg, uintptr_t callerpc)
+{
+	struct m *mp = enter();
+	struct g *gp;
+	int err = 0;
+
+	if (!fn || (attr && !attr_valid(attr))) {
+		err = -EINVAL;
+	} else if (mp) {
+		gp = newproc1(mp->p, fn, arg, attr, callerpc);
+		if (gp) {
+			gp->top->parentgoid = mp->curg->goid;
+			runqput(mp->p, gp, true);
+			wakep();
+		} else {
+			err = -ENOMEM;
+		}
+	} else if (getm() || !load_acq_u32(&sched.running)) { /* pairs with boot's store_rel */
+		err = -EPERM;
+	} else {
+		gp = newproc1(NULL, fn, arg, attr, callerpc);
+		if (gp) {
+			struct gqueue q = { NULL, NULL };
+
+			gp->top->parentgoid = 0;
+			gqueue_push(&q, gp);
+			injectglist(&q, 1);
+		} else {
+			err = -ENOMEM;
+		}
+	}
+	if (mp)
+		leave();
+	return err;
+}
+
+int urge_go(urge_fn fn, void *arg)
+{
+	return newproc(NULL, fn, arg, (uintptr_t)__builtin_return_address(0));
+}
+
+int urge_go_attr(const struct urge_attr *attr, urge_fn fn, void *arg)
+{
+	return newproc(attr, fn, arg, (uintptr_t)__builtin_return_address(0));
+}
+
+/* ---- running and ending -------------------------------------------------------------------- */
+
+struct start {
+	urge_fn fn;
+	void *arg;
+};
+
+/* gostart: the first thing on a new stack. Two words: in registers on every processor of ours. */
+struct start gostart_arrive(void)
+{
+	const struct gtop *top;
+
+	arrive();
+	top = getm()->curg->top;
+	leave();
+	return (struct start){ top->fn, top->arg };
+}
+
+void goexit_after(struct m *mp, struct g *old)
+{
+	store_rlx_ptr(&old->m, NULL);
+	casgstatus(old, Grunning, Gdead);
+	count(mp->p, exited, 1);
+	gfput(mp->p, old);
+}
+
+_Noreturn void goexit(void)
+{
+	struct m *mp = getm();
+
+	switch_to(mp, mp->curg, pick_next(mp), goexit_after);
+	__builtin_unreachable();
+}
+
+_Noreturn void goexit_from_start(void)
+{
+	enter();
+	goexit();
+}
+
+_Noreturn void urge_goexit(void)
+{
+	if (!enter())
+		fatal("urge_goexit: the caller is no goroutine");
+	goexit();
+}
+
+uint64_t gcount(void)
+{
+	uint64_t n = load_acq_u64(&sched.spawned_outside);
+
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
+		n += load_acq_u64(&allp[i]->count.spawned) - load_acq_u64(&allp[i]->count.exited);
+	return n;
+}
+
+size_t urge_num_goroutine(void)
+{
+	return gcount();
+}
+
+uint64_t urge_goid(void)
+{
+	const struct m *mp = getm();
+
+	return mp && mp->curg ? mp->curg->goid : 0;
+}

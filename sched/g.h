@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Goroutines: making, ending, reusing. */
+#ifndef URGE_SCHED_G_H
+#define URGE_SCHED_G_H
+
+#include "sched/runtime2.h"
+#include "sched/urge.h"
+
+/*
+ * A runnable goroutine, in no queue yet. pp is the caller's P or NULL. NULL without memory; attr has
+ * been checked.
+ */
+struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *attr,
+		   uintptr_t callerpc);
+
+/* Ends the calling goroutine. */
+_Noreturn void goexit(void);
+
+/* All goroutines, including those that have not started yet. */
+uint64_t gcount(void);
+
+/*
+ * The dead goroutines of the global free lists that have not been needed since the last call go
+ * back to their slabs. Returns whether there are others left to look at later.
+ */
+bool gfree_reclaim(void);
+
+/* The free lists of pp go to the global ones. The owner of pp. */
+void gfpurge(struct p *pp);
+
+/* Forgets all free lists: their slabs are gone. */
+void gfree_forget(void);
+
+void casgstatus(struct g *gp, enum gstatus from, enum gstatus to);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The order in which the runtime's locks may be taken, as data: a thread that holds a lock takes
+ * only locks of a later line. Checked at every lock in debug builds. Two locks of one rank are
+ * never held together.
+ */
+#ifndef URGE_SCHED_LOCKRANK_H
+#define URGE_SCHED_LOCKRANK_H
+
+#define LOCK_RANKS(X)                                                                              \
+	X(RANK_WORLD)     /* stop-the-world's queue of stoppers */                                 \
+	X(RANK_PROCRESIZE) /* one change of GOMAXPROCS at a time */                                \
+	X(RANK_TIMERS)    /* a P's timer heap */                                                   \
+	X(RANK_SCHED)     /* sched.lock */                                                         \
+	X(RANK_TEMPLATE)  /* requests to the template thread */                                    \
+	X(RANK_GFREE)     /* global free list of goroutines */                                     \
+	X(RANK_SLABS)     /* stack slabs */                                                        \
+	X(RANK_WAITPOINT) /* a waiting point's deadline */
+
+enum lockrank {
+#define X(name) name,
+	LOCK_RANKS(X)
+#undef X
+		LOCK_RANKS_N
+};
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ms: the life of a thread of the runtime.
+ *
+ *	made by the template thread -> minit -> spare -> taken by startm -> runs goroutines <-> idle
+ *	-> ends when idle for long and more are idle than GOMAXPROCS
+ *
+ * An M struct is never freed: sysmon, dumps and signal handlers hold pointers to it. generation
+ * tells the threads apart that it has had.
+ *
+ * An M parks on a futex of its own, and is woken by whoever took it off the idle list under
+ * sched.lock:
+ *
+ *	idle M that timed out			startm
+ *	lock; still on the list?		lock; take it off the list; unlock
+ *	yes: take itself off, unlock, end	nextp = pp; wake
+ *	no: it was chosen, so wait for nextp
+ */
+#define URGE_KEEP_ERRNO
+#include "sched/m.h"
+
+#include "kernelshim/clock.h"
+#include "kernelshim/futex.h"
+#include "kernelshim/sanitizer.h"
+#include "kernelshim/thread.h"
+#include "kernelshim/vm.h"
+#include "preempt/preempt.h"
+#include "sched/boot.h"
+#include "sched/fatal.h"
+#include "sched/lock.h"
+#include "sched/p.h"
+#include "sched/proc.h"
+#include "sched/sysmon.h"
+#include "sched/template.h"
+#include "sched/tls.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+struct m *allm[CONFIG_MAX_MS];
+
+/* C++'s per-thread exception state; absent in programs without libstdc++. */
+extern struct cxa_eh_globals *__cxa_get_globals(void) __attribute__((weak));
+
+/* ---- structs ------------------------------------------------------------------------------- */
+
+struct m *allocm(void)
+{
+	struct m *mp;
+	uint32_t id;
+
+	lock(&sched.lock);
+	mp = sched.mfree;
+	if (mp)
+		sched.mfree = mp->schedlink;
+	id = sched.mcount;
+	if (!mp && id < CONFIG_MAX_MS)
+		sched.mcount++;
+	unlock(&sched.lock);
+	if (mp || id == CONFIG_MAX_MS)
+		return mp;
+	mp = vm_reserve(round_up(sizeof(*mp), vm_page_size()), vm_page_size());
+	if (mp) {
+		mp->id = id;
+		__atomic_store_n(&allm[id], mp, __ATOMIC_RELEASE); /* pairs with forEachM */
+		return mp;
+	}
+	lock(&sched.lock); /* the id stays unused, unless it was the last */
+	if (sched.mcount == id + 1)
+		sched.mcount--;
+	unlock(&sched.lock);
+	return NULL;
+}
+
+void mfree(struct m *mp)
+{
+	store_rel_u32(&mp->tid, 0); /* pairs with load_acq in forEachM and in signalM */
+	lock(&sched.lock);
+	mp->schedlink = sched.mfree;
+	sched.mfree = mp;
+	unlock(&sched.lock);
+}
+
+void forEachM(void (*each)(struct m *mp, void *arg), void *arg)
+{
+	uint32_t n = __atomic_load_n(&sched.mcount, __ATOMIC_RELAXED);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct m *mp = __atomic_load_n(&allm[i], __ATOMIC_ACQUIRE); /* pairs with allocm */
+
+		if (mp && load_acq_u32(&mp->tid) != 0) /* pairs with mfree and minit */
+			each(mp, arg);
+	}
+}
+
+uint32_t mthreads(void)
+{
+	return load_rlx_u32(&sched.nthreads);
+}
+
+/* ASan wants to know the bounds of the stack that a switch goes to. */
+static void g0_bounds(struct g *g0)
+{
+	pthread_attr_t attr;
+	void *lo;
+	size_t size;
+
+	if (!IS_ENABLED(CONFIG_ASAN) || pthread_getattr_np(pthread_self(), &attr))
+		return;
+	if (!pthread_attr_getstack(&attr, &lo, &size)) {
+		g0->stack_lo = (uintptr_t)lo;
+		g0->stack_hi = (uintptr_t)lo + size;
+	}
+	pthread_attr_destroy(&attr);
+}
+
+int minit(struct m *mp, const char *name)
+{
+	uint32_t id = mp->id;
+	uint32_t generation = load_rlx_u32(&mp->generation);
+	int err;
+
+	memset(mp, 0, sizeof(*mp));
+	mp->id = id;
+	store_rlx_u32(&mp->generation, generation + 1);
+	err = altstack_install(&mp->altstack);
+	if (err)
+		return err;
+	mp->tid_ = (uint32_t)thread_gettid();
+	mp->errnop = &errno;
+	mp->eh = __cxa_get_globals ? __cxa_get_globals() : NULL;
+	mp->rand = mp->tid_ * 2654435761u | 1;
+	mp->g0.tsan_fiber = sanitizer_fiber_self();
+	g0_bounds(&mp->g0);
+	preempt_minit(mp);
+	thread_set_timer_slack(1);
+	if (name)
+		thread_set_name(name);
+	setm(mp);
+	store_rel_u32(&mp->tid, mp->tid_); /* pairs with forEachM */
+	return 0;
+}
+
+void minit_undo(struct m *mp)
+{
+	setm(NULL);
+	altstack_remove(&mp->altstack);
+}
+
+/* ---- parking ------------------------------------------------------------------------------- */
+
+void mwake(struct m *mp)
+{
+	store_rel_u32(&mp->park, 1); /* pairs with load_acq in mpark: nextp is set */
+	futex_wake(&mp->park.v, 1);
+}
+
+bool mpark(struct m *mp, int64_t deadline)
+{
+	while (load_acq_u32(&mp->park) == 0) /* pairs with mwake */
+		if (futex_wait(&mp->park.v, 0, deadline) == -ETIMEDOUT &&
+		    load_acq_u32(&mp->park) == 0)
+			return false;
+	store_rlx_u32(&mp->park, 0);
+	return true;
+}
+
+static void mput(struct m *mp)
+{
+	assert_held(&sched.lock);
+	mp->schedlink = sched.midle;
+	sched.midle = mp;
+	sched.nmidle++;
+	if (sub_u32(&sched.nmrunning, 1) == 0)
+		sysmon_suspect_deadlock();
+}
+
+static struct m *mget(void)
+{
+	struct m *mp = sched.midle;
+
+	assert_held(&sched.lock);
+	if (mp) {
+		sched.midle = mp->schedlink;
+		mp->schedlink = NULL;
+		sched.nmidle--;
+		add_u32(&sched.nmrunning, 1);
+	}
+	return mp;
+}
+
+/*
+ * After a time-out: does this thread end? Only if there are idle ones to spare, and nobody has
+ * chosen it. The first M belongs to urge_main's caller and stays.
+ */
+static bool mretire(struct m *mp)
+{
+	struct m **at = &sched.midle;
+	bool retire = false;
+
+	lock(&sched.lock);
+	if (mp != sched.m0 && sched.nmidle > (uint32_t)load_rlx_i32(&sched.gomaxprocs)) {
+		while (*at && *at != mp)
+			at = &(*at)->schedlink;
+		if (*at) {
+			*at = mp->schedlink;
+			sched.nmidle--;
+			retire = true;
+		}
+	}
+	unlock(&sched.lock);
+	return retire;
+}
+
+bool stopm(struct m *mp)
+{
+	lock(&sched.lock);
+	if (world_exiting()) {
+		unlock(&sched.lock);
+		return false;
+	}
+	mput(mp);
+	unlock(&sched.lock);
+	while (!mpark(mp, nanotime() + CONFIG_IDLE_M_TIMEOUT_MS * INT64_C(1000000))) {
+		if (mretire(mp))
+			return false;
+		if (mp == sched.m0 || !CONFIG_IDLE_M_TIMEOUT_MS) {
+			mpark(mp, INT64_MAX);
+			break;
+		}
+	}
+	if (!mp->nextp)
+		return false; /* mretire_all */
+	acquirep(mp, mp->nextp);
+	mp->nextp = NULL;
+	return true;
+}
+
+void startm(struct p *pp, bool spinning)
+{
+	struct m *mp;
+
+	lock(&sched.lock);
+	mp = mget();
+	unlock(&sched.lock);
+	if (!mp)
+		mp = template_take_spare();
+	if (!mp) {
+		template_want(pp, spinning);
+		return;
+	}
+	mp->spinning = spinning;
+	mp->nextp = pp;
+	mwake(mp);
+}
+
+void mretire_all(void)
+{
+	struct m *list;
+
+	lock(&sched.lock);
+	list = sched.midle;
+	sched.midle = NULL;
+	add_u32(&sched.nmrunning, sched.nmidle);
+	sched.nmidle = 0;
+	unlock(&sched.lock);
+	while (list) {
+		struct m *mp = list;
+
+		list = mp->schedlink;
+		mp->schedlink = NULL;
+		mp->nextp = NULL;
+		mwake(mp);
+	}
+}

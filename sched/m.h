@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* Ms: the runtime's threads. See m.c. */
+#ifndef URGE_SCHED_M_H
+#define URGE_SCHED_M_H
+
+#include "sched/runtime2.h"
+
+/* An M struct without a thread: from the free list, or new. NULL at the limit or without memory. */
+struct m *allocm(void);
+
+/* On the thread that mp is to be: everything an M needs. 0 or -errno. minit_undo takes it back. */
+int minit(struct m *mp, const char *name);
+void minit_undo(struct m *mp);
+
+/* Puts mp, whose thread is done with it, into the free list. */
+void mfree(struct m *mp);
+
+/*
+ * Gets a thread to run pp, which the caller owns: an idle M, a spare one, or one that the template
+ * thread makes. spinning: the M starts spinning, and the caller has counted it. Never blocks; may
+ * be called by every thread.
+ */
+void startm(struct p *pp, bool spinning);
+
+/*
+ * Parks the calling M, which has no P, until somebody gives it one. False: the world ends, or this
+ * idle thread is to end.
+ */
+bool stopm(struct m *mp);
+
+/* Wakes mp, which is or will be in mpark. mpark: waits for it; false at the deadline. */
+void mwake(struct m *mp);
+bool mpark(struct m *mp, int64_t deadline);
+
+/* ---- the template thread ------------------------------------------------------------------- */
+
+/* Starts it and sysmon, and waits until both run. 0 or -errno. */
+int template_start(void);
+
+/* Ends both; returns when they have ended. */
+void template_stop(void);
+
+/* There are free goroutines to be given back some time. */
+void template_reclaim(void);
+
+/* All idle and spare Ms end. When the world ends. */
+void mretire_all(void);
+
+/* How many threads the runtime has, the caller of urge_main included. */
+uint32_t mthreads(void);
+
+/* Calls each for every M with a thread. */
+void forEachM(void (*each)(struct m *mp, void *arg), void *arg);
+
+#endif

@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler: distributes runnable goroutines over threads.
+ *
+ * Waking threads. Enough of them must run to use the Ps, and the others must sleep. Three simple ways
+ * fail: one central state (no scaling); waking an M for each goroutine made ready (its work is gone
+ * when it arrives: threads thrash between park and unpark); handing a P and a goroutine over
+ * (destroys locality). So, as in Go, an M that runs out of work *spins* for a while, looking into
+ * everybody's queues; while one spins, nobody else is woken; and the last one that stops spinning
+ * looks once more:
+ *
+ *	who submits work			the M that stops spinning
+ *	1. work into a queue			1. P into the idle list (npidle++)
+ *	2. barrier				2. nmspinning--
+ *	3. an idle P, and nobody spins?		3. barrier
+ *	   then start one that spins		4. look into all queues and at timers again;
+ *						   work? take an idle P, spin again
+ *
+ * Either the submitter sees that nobody spins, or the last look sees the work. A spinning M that
+ * finds work starts the next spinning one (resetspinning) before it runs it, so that wake-ups spread.
+ * tests/model/parking.pml is the model.
+ *
+ * The submitter's barrier is on the way of every ready(), so it is the free half of an asymmetric
+ * pair: the other side pays with membarrier (mb_frequent, mb_rare).
+ *
+ * Where goroutines wait: runnext and ring of the P, then the global queue, looked at first on
+ * every 61st tick, so that two goroutines that ready each other can't starve it.
+ */
+#define URGE_KEEP_ERRNO
+#include "sched/proc.h"
+
+#include "kernelshim/clock.h"
+#include "kernelshim/membarrier.h"
+#include "preempt/preempt.h"
+#include "sched/boot.h"
+#include "sched/fatal.h"
+#include "sched/g.h"
+#include "sched/gqueue.h"
+#include "sched/lock.h"
+#include "sched/m.h"
+#include "sched/netpoll.h"
+#include "sched/p.h"
+#include "sched/runq.h"
+#include "sched/stats.h"
+#include "sched/switch.h"
+#include "sched/sysmon.h"
+#include "sched/time.h"
+
+#include <sched.h>
+
+enum {
+	GLOBAL_TICK = 61,  /* schedule() looks at the global queue first after so many ticks */
+	DIRECT_MAX = 61,   /* direct switches in a row */
+	STEAL_ROUNDS = 4,
+};
+
+struct schedt sched = { .lock = MUTEX_INIT(RANK_SCHED), .nnodes = 1 };
+bool have_membarrier;
+
+noinline void mb_rare_slow(void)
+{
+	if (have_membarrier)
+		membarrier_expedited();
+	else
+		smp_mb();
+}
+
+/* ---- entering and leaving ------------------------------------------------------------------ */
+
+noinline static void misuse(const struct m *mp)
+{
+	if (mp->incall)
+		fatal("urge: call between urge_entersyscall and urge_exitsyscall");
+	fatal("urge: call from a signal handler that interrupted the runtime");
+}
+
+struct m *enter(void)
+{
+	struct m *mp = getm();
+
+	if (unlikely(!mp || !mp->curg))
+		return NULL;
+	if (unlikely(mp->locks != 0))
+		misuse(mp);
+	mp->locks = 1;
+	barrier(); /* before everything that follows, for the handler on this thread */
+	if (unlikely(load_rlx_u32(&mp->attn)))
+		world_ended(mp);
+	return mp;
+}
+
+/* On the way out a preemption that found us in the runtime is made good. */
+noinline static void leave_preempted(struct m *mp)
+{
+	struct g *gp = mp->curg;
+
+	store_rlx_u32(&mp->preempt, 0);
+	if (gp->nopreempt || gp->preempt_off)
+		return;
+	count(mp->p, deferred, 1);
+	mp->locks = 1;
+	gopreempt();
+	mp = getm();
+	barrier();
+	mp->locks = 0;
+}
+
+void leave(void)
+{
+	struct m *mp = getm();
+
+	barrier();
+	mp->locks = 0;
+	if (unlikely(load_rlx_u32(&mp->preempt)))
+		leave_preempted(mp);
+}
+
+/* ---- parking and readying ------------------------------------------------------------------ */
+
+/* gp runs from now on: what holds for a switch from g0 and for a direct one. */
+static inline void start_running(struct m *mp, struct p *pp, struct g *gp, bool inherit)
+{
+	if (!inherit)
+		store_rlx_u32(&pp->schedtick, load_rlx_u32(&pp->schedtick) + 1);
+	count(pp, switches, 1);
+	store_rlx_ptr(&gp->m, mp);
+	casgstatus(gp, Grunnable, Grunning);
+	if (unlikely(load_rlx_u32(&mp->preempt)))
+		store_rlx_u32(&mp->preempt, 0); /* it meant the former one */
+	if (unlikely(load_rlx_i64(&pp->timers.minwhen) < load_rlx_i64(&sysmon_point.until)))
+		timers_cover(load_rlx_i64(&pp->timers.minwhen));
+}
+
+struct g *pick_next(struct m *mp)
+{
+	struct p *pp = mp->p;
+	struct g *gp;
+	bool inherit;
+
+	if (unlikely(load_rlx_u32(&pp->attn) || pp->directs >= DIRECT_MAX))
+		return &mp->g0;
+	gp = runqget(pp, &inherit);
+	if (!gp)
+		return &mp->g0;
+	pp->directs++;
+	start_running(mp, pp, gp, inherit);
+	return gp;
+}
+
+/* A goroutine whose stack pointer is elsewhere is in a signal handler of the program's. */
+static inline void check_stack(const struct g *gp)
+{
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+
+	if (unlikely(sp - gp->stack_lo > gp->stack_hi - gp->stack_lo))
+		fatal("urge: blocking call on a signal stack");
+}
+
+static void park_after(struct m *mp, struct g *old)
+{
+	park_unlock_fn unlockf = mp->after.unlockf;
+
+	store_rlx_ptr(&old->m, NULL);
+	/* A direct switch means that somebody waited, so sysmon's time is at most a slice old. */
+	old->waitsince = mp->curg ? load_rlx_i64(&sysmon_now) : nanotime();
+	count(mp->p, parks, 1);
+	casgstatus(old, Grunning, Gwaiting);
+	if (unlockf && !unlockf(old, mp->after.arg)) {
+		casgstatus(old, Gwaiting, Grunnable);
+		runqput(mp->p, old, true);
+		wakep();
+	}
+}
+
+void gopark(park_unlock_fn unlockf, void *arg, enum waitreason reason)
+{
+	struct m *mp = getm();
+	struct g *gp = mp->curg;
+
+	check_stack(gp);
+	gp->waitreason = (uint8_t)reason;
+	mp->after.unlockf = unlockf;
+	mp->after.arg = arg;
+	switch_to(mp, gp, pick_next(mp), park_after);
+}
+
+void goready(struct g *gp)
+{
+	struct m *mp = getm();
+
+	casgstatus(gp, Gwaiting, Grunnable);
+	if (mp && mp->p) {
+		runqput(mp->p, gp, true);
+		wakep();
+	} else {
+		struct gqueue q = { NULL, NULL };
+
+		gqueue_push(&q, gp);
+		injectglist(&q, 1);
+	}
+}
+
+static void preempt_after(struct m *mp, struct g *old)
+{
+	struct gqueue q = { NULL, NULL };
+
+	(void)mp;
+	store_rlx_ptr(&old->m, NULL);
+	casgstatus(old, Grunning, Grunnable);
+	gqueue_push(&q, old);
+	globrunqputbatch(&q, 1);
+	wakep();
+}
+
+void gopreempt(void)
+{
+	struct m *mp = getm();
+
+	check_stack(mp->curg);
+	switch_to(mp, mp->curg, &mp->g0, preempt_after);
+}
+
+static void yield_after(struct m *mp, struct g *old)
+{
+	store_rlx_ptr(&old->m, NULL);
+	casgstatus(old, Grunning, Grunnable);
+	runqput(mp->p, old, false);
+	wakep();
+}
+
+void urge_yield(void)
+{
+	struct m *mp = enter();
+	struct g *next;
+
+	if (unlikely(!mp)) {
+		sched_yield();
+		return;
+	}
+	check_stack(mp->curg);
+	next = pick_next(mp);
+	if (next != &mp->g0)
+		switch_to(mp, mp->curg, next, yield_after);
+	else if (mp->p->directs >= DIRECT_MAX && !runqempty(mp->p))
+		switch_to(mp, mp->curg, next, yield_after); /* to the tail, behind those that wait */
+	else if (load_rlx_u32(&mp->p->attn) || globrunqsize() > 0)
+		switch_to(mp, mp->curg, next, preempt_after);
+	else
+		mp->p->directs = 0; /* nobody else */
+	leave();
+}
+
+/* ---- queues -------------------------------------------------------------------------------- */
+
+static void globrunqput(struct gqueue *q, uint32_t n)
+{
+	struct globq *gq = &sched.globq[0];
+
+	assert_held(&sched.lock);
+	gqueue_append(&gq->q, q);
+	store_rlx_u32(&gq->size, load_rlx_u32(&gq->size) + n);
+}
+
+void globrunqputbatch(struct gqueue *q, uint32_t n)
+{
+	lock(&sched.lock);
+	globrunqput(q, n);
+	unlock(&sched.lock);
+}
+
+uint32_t globrunqsize(void)
+{
+	uint32_t n = 0;
+
+	for (uint32_t node = 0; node < sched.nnodes; node++)
+		n += load_rlx_u32(&sched.globq[node].size);
+	return n;
+}
+
+struct g *globrunqget(struct p *pp, uint32_t max)
+{
+	struct globq *gq = &sched.globq[pp->node];
+	uint32_t size = load_rlx_u32(&gq->size);
+	uint32_t n = size / (uint32_t)load_rlx_i32(&sched.gomaxprocs) + 1;
+	struct g *first;
+
+	assert_held(&sched.lock);
+	n = n > size ? size : n;
+	n = n > max ? max : n;
+	n = n > RUNQ_SIZE / 2 ? RUNQ_SIZE / 2 : n;
+	if (n == 0)
+		return NULL;
+	store_rlx_u32(&gq->size, size - n);
+	first = gqueue_pop(&gq->q);
+	while (--n > 0)
+		runqput(pp, gqueue_pop(&gq->q), false);
+	return first;
+}
+
+void injectglist(struct gqueue *q, uint32_t n)
+{
+	globrunqputbatch(q, n);
+	while (n-- > 0 && load_rlx_u32(&sched.npidle) > 0) {
+		struct p *pp;
+
+		lock(&sched.lock);
+		pp = pidleget();
+		unlock(&sched.lock);
+		if (!pp)
+			break;
+		startm(pp, false);
+	}
+	wakep();
+}
+
+bool anyone_waits(void)
+{
+	if (globrunqsize() > 0)
+		return true;
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
+		if (!runqempty(allp[i]))
+			return true;
+	return false;
+}
+
+/* ---- spinning ------------------------------------------------------------------------------ */
+
+noinline static void wakep_slow(void)
+{
+	struct p *pp;
+
+	if (load_rlx_u32(&sched.nmspinning) != 0 || !cas_u32(&sched.nmspinning, 0, 1))
+		return;
+	lock(&sched.lock);
+	pp = pidleget();
+	unlock(&sched.lock);
+	if (pp)
+		startm(pp, true);
+	else
+		sub_u32(&sched.nmspinning, 1);
+}
+
+void wakep(void)
+{
+	mb_frequent(); /* pairs with mb_rare in findrunnable and in sysmon: the work is queued */
+	if (load_rlx_u32(&sched.npidle) != 0)
+		wakep_slow();
+	else if (unlikely(!load_rlx_u32(&sysmon_watching)))
+		sysmon_watch();
+}
+
+/* It found work: the next one may spin. */
+static void resetspinning(struct m *mp)
+{
+	mp->spinning = false;
+	sub_u32(&sched.nmspinning, 1);
+	wakep();
+}
+
+static inline void become_spinning(struct m *mp)
+{
+	mp->spinning = true;
+	add_u32(&sched.nmspinning, 1);
+}
+
+/* xorshift32: any number but 0 as a seed. */
+static uint32_t mrand(struct m *mp)
+{
+	uint32_t x = mp->rand;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return mp->rand = x;
+}
+
+static uint32_t gcd(uint32_t a, uint32_t b)
+{
+	while (b) {
+		uint32_t r = a % b;
+
+		a = b;
+		b = r;
+	}
+	return a;
+}
+
+/*
+ * Looks into every other P's queue, each once a round, from a random one in random strides. In the
+ * last round timers are run too, and runnext is not spared. *again: timers ran, so look at the
+ * own queue.
+ */
+static struct g *stealwork(struct m *mp, bool *again)
+{
+	struct p *pp = mp->p;
+	uint32_t n = (uint32_t)load_rlx_i32(&sched.gomaxprocs);
+
+	for (int round = 0; round < STEAL_ROUNDS; round++) {
+		bool last = round == STEAL_ROUNDS - 1;
+		uint32_t at = mrand(mp) % n, step = mrand(mp) % n + 1;
+
+		while (gcd(step, n) != 1)
+			step = step % n + 1;
+		for (uint32_t i = 0; i < n; i++, at = (at + step) % n) {
+			struct p *victim = allp[at];
+			struct g *gp;
+
+			if (load_rlx_u32(&pp->attn)) {
+				*again = true;
+				return NULL;
+			}
+			if (victim == pp)
+				continue;
+			if (last && timers_run(victim, nanotime()) > 0)
+				*again = true;
+			if (load_rlx_u32(&victim->status) == Pidle)
+				continue;
+			gp = runqsteal(pp, victim, last);
+			if (gp)
+				return gp;
+			if (*again)
+				return NULL;
+		}
+	}
+	return NULL;
+}
+
+/* ---- findrunnable -------------------------------------------------------------------------- */
+
+static struct g *take_global(struct p *pp, uint32_t max)
+{
+	struct g *gp;
+
+	if (globrunqsize() == 0)
+		return NULL;
+	lock(&sched.lock);
+	gp = globrunqget(pp, max);
+	unlock(&sched.lock);
+	return gp;
+}
+
+static bool any_runq(void)
+{
+	int n = load_rlx_i32(&sched.gomaxprocs);
+
+	for (int i = 0; i < n; i++)
+		if (!runqempty(allp[i]))
+			return true;
+	return globrunqsize() > 0;
+}
+
+/* Everything that needs the P but not sched.lock. *again: start over. */
+static struct g *look_around(struct m *mp, bool *inherit, bool *again)
+{
+	struct p *pp = mp->p;
+	int64_t now = nanotime();
+	struct g *gp;
+
+	*inherit = false;
+	timers_run(pp, now);
+	if (load_rlx_u32(&pp->schedtick) - pp->globtick >= GLOBAL_TICK) {
+		pp->globtick = load_rlx_u32(&pp->schedtick);
+		gp = take_global(pp, 1);
+		if (gp)
+			return gp;
+	}
+	gp = runqget(pp, inherit);
+	if (gp)
+		return gp;
+	gp = take_global(pp, RUNQ_SIZE);
+	if (gp)
+		return gp;
+	/* at most half of the busy Ps' number of Ms spin */
+	if (mp->spinning || 2 * load_rlx_u32(&sched.nmspinning) <
+				    (uint32_t)load_rlx_i32(&sched.gomaxprocs) -
+					    load_rlx_u32(&sched.npidle)) {
+		if (!mp->spinning)
+			become_spinning(mp);
+		return stealwork(mp, again);
+	}
+	return NULL;
+}
+
+/* Gives the P up. A goroutine: found at the last moment. NULL with mp->p set: start over. */
+static struct g *give_up_p(struct m *mp)
+{
+	struct g *gp = NULL;
+
+	lock(&sched.lock);
+	if (load_rlx_u32(&mp->p->attn) == 0) {
+		gp = globrunqget(mp->p, RUNQ_SIZE);
+		if (!gp)
+			pidleput(releasep(mp));
+	}
+	unlock(&sched.lock);
+	return gp;
+}
+
+/* An idle P for the calling M, which has none. */
+static bool acquire_idle_p(struct m *mp)
+{
+	struct p *pp;
+
+	lock(&sched.lock);
+	pp = pidleget();
+	unlock(&sched.lock);
+	if (pp)
+		acquirep(mp, pp);
+	return pp != NULL;
+}
+
+/* The last look of an M that spun and has given up its P. True: it has a P again, and spins. */
+static bool last_look(struct m *mp)
+{
+	mp->spinning = false;
+	sub_u32(&sched.nmspinning, 1);
+	mb_rare(); /* pairs with mb_frequent in wakep */
+	if (!any_runq() || !acquire_idle_p(mp))
+		return false;
+	become_spinning(mp);
+	return true;
+}
+
+/*
+ * Waits for the next timer, if nobody else does. True: start over, perhaps with a P, else without.
+ */
+static bool wait_in_netpoll(struct m *mp, bool spun)
+{
+	int64_t when = timers_earliest();
+
+	if (when == INT64_MAX)
+		return false;
+	if (!netpoll_claim()) {
+		timers_cover(when);
+		return false;
+	}
+	netpoll_sleep(when);
+	if (acquire_idle_p(mp) && spun)
+		become_spinning(mp);
+	timers_after_netpoll(nanotime());
+	return mp->p != NULL;
+}
+
+/* The next goroutine to run, whatever it takes; NULL: the thread is to end. On g0. */
+static struct g *findrunnable(struct m *mp, bool *inherit)
+{
+	for (;;) {
+		bool again = false, spun;
+		struct g *gp;
+
+		if (!mp->p) {
+			if (!stopm(mp))
+				return NULL;
+			continue;
+		}
+		if (unlikely(load_rlx_u32(&mp->p->attn))) {
+			uint32_t attn = load_rlx_u32(&mp->p->attn);
+
+			if (attn & PATTN_EXIT)
+				return NULL;
+			if (attn & PATTN_STOP)
+				gcstopm(mp);
+			else
+				pdrain(mp);
+			continue;
+		}
+		gp = look_around(mp, inherit, &again);
+		if (gp)
+			return gp;
+		if (again)
+			continue;
+		gp = give_up_p(mp);
+		if (gp)
+			return gp;
+		if (mp->p)
+			continue;
+		spun = mp->spinning;
+		if (spun && last_look(mp))
+			continue;
+		if (!wait_in_netpoll(mp, spun))
+			if (!stopm(mp))
+				return NULL;
+	}
+}
+
+void schedule_loop(void)
+{
+	struct m *mp = getm();
+
+	for (;;) {
+		bool inherit;
+		struct g *gp = findrunnable(mp, &inherit);
+		struct p *pp = mp->p;
+
+		if (!gp)
+			return;
+		if (mp->spinning)
+			resetspinning(mp);
+		pp->directs = 0;
+		start_running(mp, pp, gp, inherit);
+		if (!inherit) {
+			store_rlx_i64(&pp->slicestart, nanotime());
+			store_rlx_u32(&pp->slicetick, load_rlx_u32(&pp->schedtick));
+		}
+		switch_to(mp, &mp->g0, gp, NULL);
+	}
+}

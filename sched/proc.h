@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler's inner interface: parking and readying goroutines, and the loop that runs them.
+ * What each function may block: nothing here blocks a thread, except schedule's idle thread.
+ */
+#ifndef URGE_SCHED_PROC_H
+#define URGE_SCHED_PROC_H
+
+#include "sched/runtime2.h"
+
+/* ---- entering and leaving the runtime ------------------------------------------------------ */
+
+/*
+ * Every public function that touches the scheduler stands between the two. In between the thread
+ * is not preempted, and (m.locks > 0) nobody may take its P. A goroutine that parks in between comes
+ * out on another thread perhaps, with that thread's m.locks at 1 just the same: the state "in the
+ * runtime" is handed over by each switch.
+ *
+ * enter returns NULL on a thread that is no M, or is one that runs no goroutine.
+ */
+struct m *enter(void);
+void leave(void);
+
+/* ---- goroutines ---------------------------------------------------------------------------- */
+
+/*
+ * Parks the calling goroutine. unlockf(gp, arg) runs when its context is saved and its status is
+ * Gwaiting, on another stack: from then on others may ready it. If it returns false the goroutine
+ * is made runnable again. unlockf may take runtime locks; it may not switch.
+ */
+void gopark(park_unlock_fn unlockf, void *arg, enum waitreason reason);
+
+/* Makes a parked goroutine runnable; the next one of the caller's P, if the caller has one. */
+void goready(struct g *gp);
+
+/*
+ * Whom to switch to when the running goroutine stops: the next of this P if that needs no decision,
+ * else g0.
+ */
+struct g *pick_next(struct m *mp);
+
+/* Gives the P to others; the goroutine goes behind the global queue. */
+void gopreempt(void);
+
+/* ---- queues -------------------------------------------------------------------------------- */
+
+/* Puts q (n goroutines) behind the global queue; takes sched.lock. */
+void globrunqputbatch(struct gqueue *q, uint32_t n);
+
+/* The same, and starts threads for them. For sysmon and others without a P. */
+void injectglist(struct gqueue *q, uint32_t n);
+
+/* One goroutine for pp, and up to max - 1 more into its ring. With sched.lock. */
+struct g *globrunqget(struct p *pp, uint32_t max);
+
+/* All global queues together, about. */
+uint32_t globrunqsize(void);
+
+/* Anybody runnable anywhere, besides those that run. */
+bool anyone_waits(void);
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+/* On g0: runs goroutines until the thread is to end. */
+void schedule_loop(void);
+
+/* Something became runnable: gets an idle P running if nobody looks for work already. */
+void wakep(void);
+
+/* ---- barriers ------------------------------------------------------------------------------ */
+
+/*
+ * The two sides of the scheduler's Dekker protocols ("I store, then look at your store"). The frequent
+ * side publishes work and looks whether anybody sleeps; the rare side says that it sleeps and looks
+ * for work. With membarrier the rare side has the barrier executed on all CPUs, and the frequent one
+ * pays nothing; without it both are fences.
+ */
+extern bool have_membarrier;
+void mb_rare_slow(void);
+
+static inline void mb_frequent(void)
+{
+	if (likely(have_membarrier))
+		barrier();
+	else
+		smp_mb();
+}
+
+static inline void mb_rare(void)
+{
+	mb_rare_slow();
+}
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The local run queue: a ring with one producer and many consumers.
+ *
+ * The owner alone moves runqtail. Owner and thieves move runqhead by CAS, and who moves it over a
+ * slot has the goroutines in it. The counters run freely; tail - head is the length.
+ *
+ *	owner, put			owner or thief, get
+ *	h = load_acq(head)		h = load_acq(head)
+ *	slot[tail] = gp			t = load_acq(tail)	(the owner: relaxed)
+ *	store_rel(tail, tail + 1)	gp = slot[h]
+ *					cas(head, h, h + 1)
+ *
+ * A slot is reused only when head has passed it: the owner's load_acq of head pairs with the CAS of
+ * whoever took the slot, so the read of the slot came first. A thief that read a slot which was
+ * reused meanwhile fails its CAS, since head has moved; its read is of an atomic, so torn values
+ * are no worry. runnext is a single word that everybody changes by exchange or CAS only.
+ *
+ * A thief copies half of the ring straight into its own ring, beyond its own tail, where nobody
+ * looks, and publishes by storing its tail once it has won the CAS.
+ *
+ * The algorithm is Go's (runtime/proc.go); tests/model/runq.pml is its model.
+ */
+#include "sched/runq.h"
+
+#include "kernelshim/clock.h"
+#include "kernelshim/futex.h"
+#include "sched/gqueue.h"
+#include "sched/proc.h"
+#include "sched/stats.h"
+
+
+static inline struct g *slot_load(const struct p *pp, uint32_t i)
+{
+	return load_rlx_ptr(&pp->runq[i % RUNQ_SIZE]);
+}
+
+static inline void slot_store(struct p *pp, uint32_t i, struct g *gp)
+{
+	store_rlx_ptr(&pp->runq[i % RUNQ_SIZE], gp);
+}
+
+/* The ring is full: half of it and gp go to the global queue. False: a thief made room meanwhile. */
+static bool runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
+{
+	struct gqueue batch = { NULL, NULL };
+	uint32_t n = (t - h) / 2;
+	struct g *taken[RUNQ_SIZE / 2];
+
+	for (uint32_t i = 0; i < n; i++)
+		taken[i] = slot_load(pp, h + i);
+	if (!cas_u32(&pp->runqhead, h, h + n))
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		gqueue_push(&batch, taken[i]);
+	gqueue_push(&batch, gp);
+	globrunqputbatch(&batch, n + 1);
+	return true;
+}
+
+static void ringput(struct p *pp, struct g *gp)
+{
+	for (;;) {
+		uint32_t h = load_acq_u32(&pp->runqhead); /* pairs with the CAS of consumers */
+		uint32_t t = load_rlx_u32(&pp->runqtail);
+
+		if (likely(t - h < RUNQ_SIZE)) {
+			slot_store(pp, t, gp);
+			store_rel_u32(&pp->runqtail, t + 1); /* pairs with load_acq in runqgrab */
+			return;
+		}
+		if (runqputslow(pp, gp, h, t))
+			return;
+	}
+}
+
+void runqput(struct p *pp, struct g *gp, bool next)
+{
+	if (next) {
+		gp = xchg_ptr(&pp->runnext, gp);
+		if (!gp)
+			return;
+	}
+	ringput(pp, gp);
+}
+
+struct g *runqget(struct p *pp, bool *inherit)
+{
+	struct g *next = load_rlx_ptr(&pp->runnext);
+
+	/* Only the owner sets runnext, so a CAS that fails means that a thief took it. */
+	if (next && cas_ptr(&pp->runnext, next, NULL)) {
+		*inherit = true;
+		return next;
+	}
+	*inherit = false;
+	for (;;) {
+		uint32_t h = load_acq_u32(&pp->runqhead); /* pairs with the CAS of thieves */
+		uint32_t t = load_rlx_u32(&pp->runqtail);
+		struct g *gp;
+
+		if (t == h)
+			return NULL;
+		gp = slot_load(pp, h);
+		if (likely(cas_u32(&pp->runqhead, h, h + 1)))
+			return gp;
+	}
+}
+
+static void nap(int64_t ns)
+{
+	const uint32_t nobody_wakes = 0;
+
+	futex_wait(&nobody_wakes, 0, nanotime() + ns);
+}
+
+/*
+ * Copies half of victim's ring behind pp's own tail and takes it. Returns how many.
+ *
+ * A goroutine in runnext is left alone for 3 us: the one that readied it is probably about to
+ * block, and moving it would cost both a cache. Below that a thief sleeps a little and looks again.
+ */
+static uint32_t runqgrab(struct p *pp, struct p *victim, uint32_t at, bool runnext_too)
+{
+	for (;;) {
+		uint32_t h = load_acq_u32(&victim->runqhead); /* pairs with the CAS of consumers */
+		uint32_t t = load_acq_u32(&victim->runqtail); /* pairs with store_rel in ringput */
+		uint32_t n = t - h;
+
+		n -= n / 2;
+		if (n == 0) {
+			struct g *next = load_rlx_ptr(&victim->runnext);
+
+			if (!runnext_too || !next)
+				return 0;
+			if (load_rlx_u32(&victim->status) == Prunning)
+				nap(3000);
+			if (!cas_ptr(&victim->runnext, next, NULL))
+				continue;
+			slot_store(pp, at, next);
+			return 1;
+		}
+		if (n > RUNQ_SIZE / 2) /* head and tail were read at different times */
+			continue;
+		for (uint32_t i = 0; i < n; i++)
+			slot_store(pp, at + i, slot_load(victim, h + i));
+		if (cas_u32(&victim->runqhead, h, h + n))
+			return n;
+	}
+}
+
+struct g *runqsteal(struct p *pp, struct p *victim, bool runnext_too)
+{
+	uint32_t t = load_rlx_u32(&pp->runqtail);
+	uint32_t n = runqgrab(pp, victim, t, runnext_too);
+
+	if (n == 0)
+		return NULL;
+	count(pp, steals, n);
+	n--; /* the last one is returned, the others are published */
+	if (n > 0)
+		store_rel_u32(&pp->runqtail, t + n); /* pairs with load_acq in runqgrab */
+	return slot_load(pp, t + n);
+}
+
+/*
+ * Three loads can't be made at one instant, and a goroutine may move from runnext to the ring
+ * between them (the owner kicks it out), or out of both. If tail is the same before and after, no
+ * goroutine entered the ring in between, so what was not in runnext was not anywhere.
+ */
+bool runqempty(const struct p *pp)
+{
+	for (;;) {
+		uint32_t h = load_acq_u32(&pp->runqhead);
+		uint32_t t = load_acq_u32(&pp->runqtail);
+		const struct g *next = load_acq_ptr(&pp->runnext);
+
+		if (t == load_acq_u32(&pp->runqtail))
+			return h == t && !next;
+	}
+}
+
+uint32_t runqlen(const struct p *pp)
+{
+	uint32_t h = load_acq_u32(&pp->runqhead);
+	uint32_t n = load_acq_u32(&pp->runqtail) - h;
+
+	return (n > RUNQ_SIZE ? RUNQ_SIZE : n) + (load_rlx_ptr(&pp->runnext) != NULL);
+}
+
+void runqdrain(struct p *pp, struct gqueue *q)
+{
+	bool inherit;
+
+	for (struct g *gp; (gp = runqget(pp, &inherit)) != NULL;)
+		gqueue_push(q, gp);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All types of the scheduler, in one file, as in Go.
+ *
+ *	g	a goroutine: a header here, its stack, and what is rarely needed at the stack's top
+ *	m	a thread ("machine")
+ *	p	a processor token with a run queue: an m needs one to run goroutines
+ *	sched	what they share
+ *
+ * The fields of a struct stand in groups by who may write them.
+ */
+#ifndef URGE_SCHED_RUNTIME2_H
+#define URGE_SCHED_RUNTIME2_H
+
+#include "kernelshim/altstack.h"
+#include "kernelshim/atomic.h"
+#include "kernelshim/compiler.h"
+#include "sched/lock.h"
+#include "sched/waitreason.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct g;
+struct m;
+struct p;
+
+/* ---- g ------------------------------------------------------------------------------------- */
+
+/*
+ * Status of a goroutine. Who may change it: the M that runs it (Grunning, Gsyscall); whoever took
+ * it out of the structure it waited in (Gwaiting -> Grunnable); the M that took it out of a run
+ * queue (Grunnable -> Grunning); its allocator (Gidle, Gdead). At any time there is one such
+ * owner, so a change is a plain store; casgstatus checks the old value in debug builds.
+ */
+enum gstatus {
+	Gidle,     /* never used */
+	Grunnable, /* in a run queue */
+	Grunning,  /* owned by an M with a P */
+	Gsyscall,  /* in a declared system call: owned by an M, perhaps without a P */
+	Gwaiting,  /* parked; waitreason says where */
+	Gdead = 6, /* finished: in a free list. The numbers are Go's, for schedtrace */
+};
+
+/* What an unlock function of gopark returns: false calls the park off. */
+typedef bool (*park_unlock_fn)(struct g *gp, void *arg);
+
+/*
+ * The header of a goroutine. Headers are type-stable: their memory is never unmapped, so that a
+ * late reader (sysmon, a dump) finds a g, if not the one it meant. Two cache lines; a switch
+ * touches the first.
+ */
+struct g {
+	/* the M that runs it writes, or its owner while it does not run */
+	void *sp;               /* saved context, see kernelshim/context.h */
+	struct atomic_u32 status;
+	int32_t errno_;         /* its errno while it does not run */
+	struct g *schedlink;    /* in whichever queue or free list holds it */
+	struct atomic_ptr m;    /* the M that runs it */
+	uint64_t goid;
+	void *eh_caught;        /* __cxa_eh_globals while it does not run */
+	uint64_t eh_uncaught;
+	uint8_t waitreason;     /* enum waitreason */
+	uint8_t preempt_off;    /* attribute: URGE_PREEMPT_OFF */
+	uint8_t canary;         /* its stack has no guard: see sched/stack.c */
+	uint8_t class_;         /* of its stack's stride; constant while it has the stack */
+	uint32_t nopreempt;     /* depth of urge_nopreempt_begin */
+
+	/* as above, second line */
+	int64_t waitsince;      /* about when it parked, ns */
+	void *waitobj;          /* what it waits on, for dumps */
+
+	/* constant while the stack is its own */
+	uintptr_t stack_lo;     /* lowest usable address; the guard is below */
+	uintptr_t stack_hi;     /* first frame is below; struct gtop is here */
+	struct gtop *top;
+	uint32_t slab;          /* index of its slab */
+	uint32_t slot;          /* which stack of the slab */
+	void *tsan_fiber;
+	void *unused_;
+} cacheline_aligned;
+
+_Static_assert(sizeof(struct g) == 128, "two cache lines a goroutine header");
+
+struct timer {
+	/* constant while in a heap */
+	int64_t when;           /* absolute, ns */
+	void (*fn)(void *arg);  /* runs on g0 or sysmon, perhaps without a P; never blocks */
+	void *arg;
+};
+
+/* An entry of a heap: the time stands beside the pointer, so that sifting touches no timer. */
+struct timerslot {
+	int64_t when;
+	struct timer *t;
+};
+
+/*
+ * What a goroutine seldom needs, at the top of its stack's first page: together with its first
+ * frames a parked goroutine costs one page.
+ */
+struct gtop {
+	void (*fn)(void *);
+	void *arg;
+	uintptr_t gopc;         /* who started it */
+	uint64_t parentgoid;
+	struct timer sleep;
+	void *asan_fake_stack;
+	char name[24];
+	uint64_t pad_[3];
+};
+
+_Static_assert(sizeof(struct gtop) % 16 == 0, "keeps the stack aligned");
+
+/* ---- m ------------------------------------------------------------------------------------- */
+
+/* What the old side of a switch leaves to be done by the new side. */
+struct afterswitch {
+	void (*fn)(struct m *mp, struct g *old);
+	struct g *old;
+	park_unlock_fn unlockf;
+	void *arg;
+};
+
+struct m {
+	/* constant while the thread lives */
+	uint32_t id;            /* index in sched.allm */
+	uint32_t tid_;          /* the kernel's thread id, for the owner */
+	int *errnop;            /* this thread's errno */
+	struct cxa_eh_globals *eh; /* this thread's __cxa_get_globals, NULL without libstdc++ */
+	uintptr_t tls_lo, tls_hi; /* its static TLS block and thread control block, see preempt/ */
+	pthread_t thread;
+	struct altstack altstack;
+	struct g g0;            /* the thread's own stack, on which the scheduler runs */
+
+	/* the owner writes; signal handlers on its own thread and dumps read */
+	struct g *curg;         /* the goroutine that it runs; NULL on g0 */
+	struct p *p;            /* NULL without a P */
+	uint32_t locks;         /* depth in the runtime: not preempted while above 0 */
+	bool spinning;          /* looks for work and is counted in sched.nmspinning */
+	bool blocked;           /* waits on park */
+	bool incall;            /* between entersyscall and exitsyscall */
+	uint32_t pins;          /* thread-bound locks that the thread holds: do not move */
+	struct p *oldp;         /* the P that entersyscall let go of */
+	uint32_t syscalltick;   /* oldp->syscalltick at entersyscall */
+	uint32_t rand;
+	struct afterswitch after;
+	uint64_t lockranks;     /* debug: bit n: holds a lock of rank n */
+	void *asan_fake_stack;  /* of g0 */
+
+	/* others write */
+	struct atomic_u32 preempt cacheline_aligned; /* yield at the next exit from the runtime */
+	struct atomic_u32 abandon; /* leave the goroutine where it is, see boot.c */
+	struct atomic_u32 attn; /* stop at the next entry to the runtime: the world has ended */
+	struct atomic_u32 park; /* futex: 1 = woken */
+	struct p *nextp;        /* the P that its waker gives it */
+	struct m *schedlink;    /* sched.lock: idle and free lists */
+	struct atomic_u32 tid;  /* 0 when no thread is behind it */
+	struct atomic_u32 generation; /* counts the threads that it has had */
+	struct atomic_i64 signal_sent; /* when the pending request was sent; 0: none pending */
+	int64_t exit_cpu, exit_since; /* the return of urge_main: see boot.c */
+} cacheline_aligned;
+
+/* ---- p ------------------------------------------------------------------------------------- */
+
+enum pstatus {
+	Pidle,    /* in sched.pidle */
+	Prunning, /* owned by an M */
+	Psyscall, /* its M is in a system call: whoever changes the status by CAS has it */
+	Pgcstop,  /* held still by a stop of the world */
+	Pdead,    /* above GOMAXPROCS */
+};
+
+/* Bits of p.attn: reasons to go through schedule() at the next switch. */
+enum {
+	PATTN_STOP = 1,  /* the world is being stopped */
+	PATTN_DRAIN = 2, /* GOMAXPROCS shrank */
+	PATTN_EXIT = 4,  /* urge_main is returning */
+};
+
+enum { RUNQ_SIZE = 256 };
+
+/* A queue of goroutines, linked by schedlink. */
+struct gqueue {
+	struct g *head, *tail;
+};
+
+/* A bundle of counters that one thread writes and everybody may sum up. */
+struct counters {
+	struct atomic_u64 spawned, exited, switches, steals, parks, deferred;
+};
+
+struct timerheap {
+	struct mutex lock;
+	struct timerslot *heap; /* lock: 4-ary, reserved whole, committed as it grows */
+	uint32_t n;             /* lock */
+	struct atomic_i64 minwhen; /* lock writes: the earliest, or INT64_MAX */
+};
+
+struct p {
+	/* constant */
+	int32_t id;
+	uint32_t node;
+
+	/* whoever owns it by status */
+	struct atomic_u32 status;
+	struct atomic_ptr m;    /* its M while Prunning or Psyscall */
+	uint32_t directs;       /* direct switches in a row */
+	struct atomic_u32 schedtick;   /* counts goroutines that got a slice */
+	struct atomic_u32 slicetick;   /* the schedtick whose beginning slicestart is */
+	struct atomic_i64 slicestart;  /* ns */
+	uint32_t globtick;      /* schedtick at the last look at the global queue */
+	struct atomic_u32 syscalltick; /* counts system calls */
+	struct g *gfree;        /* dead goroutines with stacks of the default size */
+	uint32_t ngfree;
+	uint64_t goidcache, goidcacheend;
+	struct counters count;
+
+	/* others write */
+	struct atomic_u32 attn cacheline_aligned;
+	/* sched.lock */
+	struct p *link;         /* idle list */
+	/* sysmon */
+	uint32_t sysmon_schedtick, sysmon_syscalltick;
+	int64_t sysmon_schedwhen, sysmon_syscallwhen;
+
+	/* run queue: the owner moves tail, owner and thieves move head by CAS */
+	struct atomic_u32 runqhead cacheline_aligned;
+	struct atomic_u32 runqtail;
+	struct atomic_ptr runnext;
+	struct atomic_ptr runq[RUNQ_SIZE];
+
+	struct timerheap timers cacheline_aligned;
+};
+
+/* ---- sched --------------------------------------------------------------------------------- */
+
+enum { MAX_NODES = 64, SPARE_MS = CONFIG_SPARE_MS };
+
+/* A global run queue. */
+struct globq {
+	struct gqueue q;        /* sched.lock */
+	struct atomic_u32 size; /* sched.lock writes */
+};
+
+struct schedt {
+	struct mutex lock;
+
+	/* sched.lock */
+	struct m *midle;
+	struct m *mfree;        /* without a thread */
+	struct p *pidle;
+	uint32_t nmidle;
+	uint32_t mcount;        /* entries of allm in use */
+
+	/* sched.lock writes, everybody reads */
+	struct atomic_u32 npidle;
+	struct atomic_i32 gomaxprocs;
+
+	/* everybody */
+	struct atomic_u32 nmspinning cacheline_aligned;
+	struct atomic_u32 nmrunning;     /* Ms that are neither idle nor spare, or about to be made */
+	struct atomic_u64 goidgen;
+	struct atomic_u64 spawned_outside; /* goroutines started by threads without a P */
+	struct atomic_u32 external;      /* outstanding urge_external_begin */
+	struct atomic_u32 nthreads;      /* threads that the runtime has made and not seen end */
+
+	struct globq globq[MAX_NODES] cacheline_aligned;
+
+	/* constant while the runtime runs */
+	uint32_t nnodes;
+	struct m *m0;
+	int64_t starttime;
+
+	/* boot and return, see sched/boot.c */
+	struct atomic_u32 phase;
+	struct atomic_u32 running;       /* urge_main is between boot and return */
+};
+
+extern struct schedt sched;
+extern struct p *allp[CONFIG_MAX_PROCS];
+extern struct m *allm[CONFIG_MAX_MS];
+
+#endif

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slabs: where goroutines' headers and stacks live.
+ *
+ *	headers	one reserved range of address space, never unmapped; slab i owns page i of it, with
+ *		room for 32 headers. A late reader of a header finds zeros at worst.
+ *	stacks	slab i has one mapping of up to 32 stacks of one stride (a power of two), aligned to
+ *		2 MiB and a multiple of that, so that unmapping it frees its page tables too.
+ *
+ *	a stack, low to high:	guard page | usable ... | struct gtop, 0..960 bytes of colour
+ *
+ * The tops are coloured because stacks are a power of two apart: without it the hot lines of all
+ * goroutines fall into the same few cache sets. No huge pages: the first touch of a stack would
+ * commit a whole reserve of them.
+ *
+ * A whole slab is handed out at once, guards made and top pages populated by one system call each:
+ * a burst of goroutines costs a few calls per 32. Rejected: malloc or a mapping per stack (a
+ * mapping each hits vm.max_map_count at 32,000 stacks and costs four calls), and a free list inside
+ * dead stacks (keeps every page of a burst dirty for ever).
+ *
+ * Where guards run out (kernels before 6.13, beyond half of vm.max_map_count) the lowest page of a
+ * stack is a canary instead: it must read as zeros at each switch away from it. Untouched, it costs
+ * no memory.
+ */
+#include "sched/stack.h"
+
+#include "kernelshim/fdprint.h"
+#include "kernelshim/vm.h"
+#include "sched/fatal.h"
+#include "sched/lock.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	SLABS_MAX = 1 << 18, /* 8 million goroutines */
+	SLAB_ALIGN = 2 << 20,
+	SLAB_SIZE = 8 << 20, /* of strides that fit in it several times */
+	COLOURS = 16,
+	PAGE = 4096,
+};
+
+struct slab {
+	/* lock; base is also read without it, by stack_owner_sig */
+	struct atomic_ptr base;
+	size_t size;
+	struct slab *next, *prev; /* in partial[class] while free != 0 */
+	struct slab *touched;     /* list of stack_release */
+	uint32_t free;            /* bit per stack that is ours */
+	uint32_t dirty;           /* of these, those whose pages are to be given back */
+	uint32_t guarded;
+	uint8_t class_;
+	uint8_t n;
+	bool on_touched;
+};
+
+static struct {
+	struct mutex lock;
+	struct slab *slabs;             /* reserved whole */
+	struct g *headers;              /* reserved whole */
+	struct atomic_u32 nslabs;       /* lock writes: how many have ever been used */
+	struct slab *unused;            /* lock: without a mapping */
+	struct slab *partial[STACK_CLASSES]; /* lock */
+	struct atomic_ptr lo, hi;       /* lock writes: bounds of all mappings */
+	bool warned;
+	bool crowded;                   /* lock: more than one slab has been made */
+} stacks = { .lock = MUTEX_INIT(RANK_SLABS) };
+
+static inline size_t stride(unsigned class_)
+{
+	return (size_t)1 << (STACK_MIN_SHIFT + class_);
+}
+
+static inline struct g *slab_headers(const struct slab *s)
+{
+	return stacks.headers + (s - stacks.slabs) * SLAB_STACKS;
+}
+
+int stackinit(void)
+{
+	if (stacks.slabs)
+		return 0;
+	stacks.headers = vm_reserve((size_t)SLABS_MAX * SLAB_STACKS * sizeof(struct g), PAGE);
+	stacks.slabs = vm_reserve((size_t)SLABS_MAX * sizeof(struct slab), PAGE);
+	if (!stacks.headers || !stacks.slabs)
+		return -ENOMEM;
+	store_rlx_ptr(&stacks.lo, (void *)UINTPTR_MAX);
+	return 0;
+}
+
+unsigned stack_class(size_t usable)
+{
+	/* a page for the guard, one for the top */
+	size_t need = round_up(usable, PAGE) + 2 * (size_t)PAGE;
+	unsigned class_ = 0;
+
+	while (stride(class_) < need)
+		class_++;
+	return class_;
+}
+
+unsigned stack_class_default(void)
+{
+	return stack_class(CONFIG_DEFAULT_STACK_SIZE - 2 * (size_t)PAGE);
+}
+
+size_t stack_usable(unsigned class_)
+{
+	return stride(class_) - 2 * (size_t)PAGE;
+}
+
+static void list_remove(struct slab **list, struct slab *s)
+{
+	if (s->prev)
+		s->prev->next = s->next;
+	else
+		*list = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	s->next = s->prev = NULL;
+}
+
+static void list_insert(struct slab **list, struct slab *s)
+{
+	s->prev = NULL;
+	s->next = *list;
+	if (*list)
+		(*list)->prev = s;
+	*list = s;
+}
+
+static inline char *stack_base(const struct slab *s, unsigned slot)
+{
+	return (char *)s->base.v + slot * stride(s->class_);
+}
+
+static void warn_no_guards(void)
+{
+	if (stacks.warned)
+		return;
+	stacks.warned = true;
+	complain("urge: out of guard pages; stack overflows of further goroutines are found at "
+		 "switches only (raise vm.max_map_count)");
+}
+
+/* Makes the guard pages of a new slab, one call for all if the kernel can. */
+static void slab_guard(struct slab *s)
+{
+	void *at[SLAB_STACKS];
+	ssize_t made;
+
+	for (unsigned i = 0; i < s->n; i++)
+		at[i] = stack_base(s, i);
+	made = vm_guard_batch(at, s->n, PAGE);
+	if (made < 0)
+		made = 0;
+	s->guarded = (uint32_t)((UINT64_C(1) << made) - 1);
+	if (made < s->n)
+		warn_no_guards();
+}
+
+/* Commits the top pages of a slab at once: a fault each would cost half as much again. */
+static void slab_populate(struct slab *s)
+{
+	void *at[SLAB_STACKS];
+
+	for (unsigned i = 0; i < s->n; i++)
+		at[i] = stack_base(s, i) + stride(s->class_) - PAGE;
+	vm_populate_write_batch(at, s->n, PAGE); /* without it they fault one by one */
+}
+
+static void slab_headers_init(struct slab *s)
+{
+	uint32_t index = (uint32_t)(s - stacks.slabs);
+	struct g *gp = slab_headers(s);
+
+	for (unsigned i = 0; i < s->n; i++, gp++) {
+		uintptr_t end = (uintptr_t)stack_base(s, i) + stride(s->class_);
+		size_t colour = (index * 7 + i) % COLOURS * CACHE_LINE;
+
+		gp->stack_hi = (end - colour - sizeof(struct gtop)) & ~(uintptr_t)(CACHE_LINE - 1);
+		gp->stack_lo = (uintptr_t)stack_base(s, i) + PAGE;
+		gp->top = (struct gtop *)gp->stack_hi;
+		gp->slab = index;
+		gp->slot = i;
+		gp->class_ = s->class_;
+		gp->canary = !(s->guarded >> i & 1);
+		store_rel_u32(&gp->status, Gdead);
+	}
+}
+
+static struct slab *slab_new(unsigned class_)
+{
+	struct slab *s = stacks.unused;
+	uint32_t used = load_rlx_u32(&stacks.nslabs);
+	size_t n = SLAB_SIZE / stride(class_);
+	char *base;
+
+	assert_held(&stacks.lock);
+	n = n < 1 ? 1 : n > SLAB_STACKS ? SLAB_STACKS : n;
+	if (!s && used == SLABS_MAX)
+		return NULL;
+	base = vm_reserve(n * stride(class_), SLAB_ALIGN);
+	if (!base)
+		return NULL;
+	vm_nohugepage(base, n * stride(class_));
+	if (s) {
+		stacks.unused = s->next;
+	} else {
+		s = &stacks.slabs[used];
+		store_rel_u32(&stacks.nslabs, used + 1); /* pairs with load_acq in forEachG */
+	}
+	memset(s, 0, sizeof(*s));
+	s->size = n * stride(class_);
+	s->class_ = (uint8_t)class_;
+	s->n = (uint8_t)n;
+	s->free = (uint32_t)((UINT64_C(1) << n) - 1);
+	store_rel_ptr(&s->base, base); /* pairs with load_acq in stack_owner_sig */
+	if ((void *)base < load_rlx_ptr(&stacks.lo))
+		store_rlx_ptr(&stacks.lo, base);
+	if ((void *)(base + s->size) > load_rlx_ptr(&stacks.hi))
+		store_rlx_ptr(&stacks.hi, base + s->size);
+	slab_guard(s);
+	if (stacks.crowded && stride(class_) * SLAB_STACKS <= SLAB_SIZE)
+		slab_populate(s);
+	stacks.crowded = used > 0;
+	slab_headers_init(s);
+	list_insert(&stacks.partial[class_], s);
+	return s;
+}
+
+struct g *stack_alloc(unsigned class_, uint32_t max, uint32_t *n)
+{
+	struct g *list = NULL;
+	struct slab *s;
+
+	*n = 0;
+	lock(&stacks.lock);
+	s = stacks.partial[class_];
+	if (!s)
+		s = slab_new(class_);
+	while (s && s->free && *n < max) {
+		unsigned i = (unsigned)__builtin_ctz(s->free);
+		struct g *gp = slab_headers(s) + i;
+
+		s->free &= s->free - 1;
+		gp->schedlink = list;
+		list = gp;
+		++*n;
+	}
+	if (s && !s->free)
+		list_remove(&stacks.partial[class_], s);
+	unlock(&stacks.lock);
+	return list;
+}
+
+int stack_resize(struct g *gp, size_t usable)
+{
+	const struct slab *s = &stacks.slabs[gp->slab];
+	uintptr_t base = (uintptr_t)stack_base(s, gp->slot);
+	uintptr_t lo = base + stride(s->class_) - PAGE - round_up(usable, PAGE);
+	int err;
+
+	if (lo == gp->stack_lo)
+		return 0;
+	if (!gp->canary) {
+		if (gp->stack_lo > base + PAGE) {
+			err = vm_unguard((void *)(base + PAGE), gp->stack_lo - base - PAGE);
+			if (err)
+				return err;
+			gp->stack_lo = base + PAGE;
+		}
+		if (lo > base + PAGE) {
+			err = vm_guard((void *)(base + PAGE), lo - base - PAGE);
+			if (err == -ENOSPC) { /* the guard page below still stands */
+				lo = base + PAGE;
+				warn_no_guards();
+			} else if (err) {
+				return err;
+			}
+		}
+	}
+	gp->stack_lo = lo;
+	return 0;
+}
+
+static void slab_unmap(struct slab *s)
+{
+	char *base = s->base.v;
+	struct g *gp = slab_headers(s);
+
+	assert_held(&stacks.lock);
+	if (vm_guard_probe() == VM_GUARD_MPROTECT)
+		for (unsigned i = 0; i < s->n; i++)
+			if (s->guarded >> i & 1)
+				vm_unguard(base + i * stride(s->class_), PAGE);
+	store_rel_ptr(&s->base, NULL);
+	vm_release(base, s->size);
+	vm_dontneed(gp, SLAB_STACKS * sizeof(*gp)); /* reads as Gidle from here */
+	s->next = stacks.unused;
+	stacks.unused = s;
+}
+
+/* Restores what a new slab's stack has: one guard page, no pages. */
+static void stack_scrub(const struct slab *s, unsigned slot)
+{
+	struct g *gp = slab_headers(s) + slot;
+
+	stack_resize(gp, stack_usable(s->class_));
+	vm_dontneed((void *)gp->stack_lo, stride(s->class_) - PAGE);
+}
+
+void stack_release(struct g *list)
+{
+	struct slab *touched = NULL;
+
+	lock(&stacks.lock);
+	while (list) {
+		struct g *gp = list;
+		struct slab *s = &stacks.slabs[gp->slab];
+
+		list = gp->schedlink;
+		gp->schedlink = NULL;
+		if (!s->free)
+			list_insert(&stacks.partial[s->class_], s);
+		s->free |= UINT32_C(1) << gp->slot;
+		s->dirty |= UINT32_C(1) << gp->slot;
+		if (!s->on_touched) {
+			s->on_touched = true;
+			s->touched = touched;
+			touched = s;
+		}
+	}
+	while (touched) {
+		struct slab *s = touched;
+
+		touched = s->touched;
+		s->on_touched = false;
+		if (s->free == (uint32_t)((UINT64_C(1) << s->n) - 1)) {
+			list_remove(&stacks.partial[s->class_], s);
+			slab_unmap(s);
+			continue;
+		}
+		for (uint32_t d = s->dirty; d; d &= d - 1)
+			stack_scrub(s, (unsigned)__builtin_ctz(d));
+		s->dirty = 0;
+	}
+	unlock(&stacks.lock);
+}
+
+void stack_release_all(bool (*keep)(const struct g *gp))
+{
+	lock(&stacks.lock);
+	for (uint32_t i = 0; i < load_rlx_u32(&stacks.nslabs); i++) {
+		struct slab *s = &stacks.slabs[i];
+		bool kept = false;
+
+		if (!s->base.v)
+			continue;
+		for (unsigned k = 0; k < s->n && !kept; k++)
+			kept = !(s->free >> k & 1) && keep(slab_headers(s) + k);
+		if (kept) {
+			/* never used again: a stray may come back to it at any time */
+			if (s->free)
+				list_remove(&stacks.partial[s->class_], s);
+			s->free = 0;
+			continue;
+		}
+		if (s->free)
+			list_remove(&stacks.partial[s->class_], s);
+		slab_unmap(s);
+	}
+	stacks.crowded = false;
+	unlock(&stacks.lock);
+}
+
+void forEachG(bool (*each)(struct g *gp, void *arg), void *arg)
+{
+	uint32_t n = load_acq_u32(&stacks.nslabs); /* pairs with store_rel in slab_new */
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct g *gp = slab_headers(&stacks.slabs[i]);
+
+		for (unsigned k = 0; k < SLAB_STACKS; k++, gp++)
+			if (load_acq_u32(&gp->status) != Gidle && !each(gp, arg))
+				return;
+	}
+}
+
+struct g *stack_owner_sig(uintptr_t addr)
+{
+	uint32_t n = load_acq_u32(&stacks.nslabs); /* pairs with store_rel in slab_new */
+
+	if (addr < (uintptr_t)load_rlx_ptr(&stacks.lo) || addr >= (uintptr_t)load_rlx_ptr(&stacks.hi))
+		return NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct slab *s = &stacks.slabs[i];
+		uintptr_t base = (uintptr_t)load_acq_ptr(&s->base); /* pairs with slab_new */
+
+		if (base && addr - base < s->size)
+			return slab_headers(s) + (addr - base) / stride(s->class_);
+	}
+	return NULL;
+}
+
+void stack_overflow_words(const struct g *gp)
+{
+	struct fdprint out;
+
+	fdp_init(&out, 2);
+	fdp_str(&out, "urge: stack overflow: goroutine ");
+	fdp_u64(&out, gp->goid);
+	if (load_rlx_u32(&gp->status) != Gidle && gp->top->name[0]) {
+		fdp_str(&out, " (");
+		fdp_str(&out, gp->top->name);
+		fdp_str(&out, ")");
+	}
+	fdp_str(&out, " exceeded its reserve of ");
+	fdp_u64(&out, gp->stack_hi - gp->stack_lo);
+	fdp_str(&out, " bytes; raise stack_size in its struct urge_attr\n");
+	fdp_flush(&out);
+}
+
+void stack_check_canary(const struct g *gp)
+{
+	const uint64_t *page = (const uint64_t *)gp->stack_lo;
+
+	for (unsigned i = 0; i < PAGE / sizeof(*page); i += 8)
+		if (page[i]) {
+			stack_overflow_words(gp);
+			fatal("stack overflow");
+		}
+}

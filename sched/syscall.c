@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocking system calls and foreign code.
+ *
+ * entersyscall leaves the P with the M, in status Psyscall: whoever wins a CAS of the status has it.
+ * Mostly that is the M itself, when it comes back (exitsyscall): one CAS, no lock. If the call takes
+ * long and somebody has a use for the P, sysmon wins it and hands it off.
+ *
+ *	the M, back				sysmon (or a stop, or a smaller GOMAXPROCS)
+ *	cas(status, Psyscall, Prunning)		cas(status, Psyscall, Pidle)
+ *
+ * One of them fails. syscalltick guards against a sysmon that looked at a former call.
+ */
+#define URGE_KEEP_ERRNO
+#include "sched/syscall.h"
+
+#include "preempt/preempt.h"
+#include "sched/boot.h"
+#include "sched/fatal.h"
+#include "sched/g.h"
+#include "sched/gqueue.h"
+#include "sched/lock.h"
+#include "sched/m.h"
+#include "sched/p.h"
+#include "sched/proc.h"
+#include "sched/runq.h"
+#include "sched/switch.h"
+#include "sched/sysmon.h"
+#include "sched/time.h"
+
+void urge_entersyscall(void)
+{
+	struct m *mp = enter();
+	struct p *pp;
+
+	if (!mp)
+		return;
+	pp = mp->p;
+	mp->incall = true;
+	mp->oldp = pp;
+	mp->syscalltick = load_rlx_u32(&pp->syscalltick) + 1;
+	store_rlx_u32(&pp->syscalltick, mp->syscalltick);
+	casgstatus(mp->curg, Grunning, Gsyscall);
+	mp->p = NULL;
+	store_rel_u32(&pp->status, Psyscall); /* pairs with the CAS of whoever takes it */
+	mb_frequent(); /* pairs with the full barrier after a bit of attn is set */
+	if (unlikely(load_rlx_u32(&pp->attn)) && cas_u32(&pp->status, Psyscall, Pidle)) {
+		store_rlx_ptr(&pp->m, NULL);
+		handoffp(pp);
+	} else if (!runqempty(pp) || load_rlx_u32(&sched.npidle) == 0) {
+		sysmon_watch_syscall();
+	} else {
+		timers_cover(load_rlx_i64(&pp->timers.minwhen));
+	}
+	/* locks stays at 1: nothing here is preempted, and no other call is allowed */
+}
+
+/* On g0, without a P: gets one, or leaves the goroutine to others. */
+static void exitsyscall_after(struct m *mp, struct g *old)
+{
+	struct p *pp;
+
+	lock(&sched.lock);
+	pp = pidleget();
+	unlock(&sched.lock);
+	store_rlx_ptr(&old->m, NULL);
+	casgstatus(old, Gsyscall, Grunnable);
+	if (pp) {
+		acquirep(mp, pp);
+		runqput(pp, old, true);
+	} else {
+		struct gqueue q = { NULL, NULL };
+
+		gqueue_push(&q, old);
+		globrunqputbatch(&q, 1);
+		wakep();
+	}
+}
+
+void urge_exitsyscall(void)
+{
+	struct m *mp = getm();
+	struct g *gp;
+	struct p *pp;
+
+	if (!mp || !mp->curg)
+		return;
+	if (!mp->incall)
+		fatal("urge_exitsyscall without urge_entersyscall");
+	gp = mp->curg;
+	pp = mp->oldp;
+	mp->oldp = NULL;
+	mp->incall = false;
+	if (load_rlx_u32(&pp->attn) == 0 && load_rlx_u32(&pp->syscalltick) == mp->syscalltick &&
+	    cas_u32(&pp->status, Psyscall, Prunning)) {
+		mp->p = pp;
+		store_rlx_u32(&pp->syscalltick, mp->syscalltick + 1);
+		casgstatus(gp, Gsyscall, Grunning);
+	} else {
+		if (load_rlx_u32(&mp->attn))
+			world_ended(mp);
+		switch_to(mp, gp, &mp->g0, exitsyscall_after);
+	}
+	leave();
+}
+
+bool syscall_retake(struct p *pp)
+{
+	if (!cas_u32(&pp->status, Psyscall, Pidle))
+		return false;
+	store_rlx_ptr(&pp->m, NULL);
+	store_rlx_u32(&pp->syscalltick, load_rlx_u32(&pp->syscalltick) + 1);
+	handoffp(pp);
+	return true;
+}

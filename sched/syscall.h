@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* System calls: the P of a goroutine that may block in the kernel. See syscall.c. */
+#ifndef URGE_SCHED_SYSCALL_H
+#define URGE_SCHED_SYSCALL_H
+
+#include "sched/runtime2.h"
+
+/* sysmon: takes pp away from the M that is in a system call with it. False: it has come back. */
+bool syscall_retake(struct p *pp);
+
+#endif

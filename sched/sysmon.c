@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sysmon: one sleep, no polling.
+ *
+ * It sleeps on its waiting point until the earliest of
+ *	- the end of the slice of a running P, while somebody waits for a P;
+ *	- the look at a system call that keeps a P while somebody waits;
+ *	- a timer of a busy P (those whose M is idle are netpoll's);
+ *	- the next line of schedtrace;
+ *	- a second look at a suspected deadlock;
+ * and for ever when there is nothing of these: an idle process costs no CPU. Go's sysmon polls at
+ * 20 us to 10 ms instead, so that Go's timers and slices are late by as much.
+ *
+ * sysmon_watching says that it will look within a slice. Who makes a goroutine runnable while no P
+ * is idle reads it, and calls sysmon_watch when it is off; sysmon turns it off after a look that
+ * found nobody waiting, barrier, and looks once more:
+ *
+ *	producer			sysmon
+ *	goroutine into a queue		watching = 0
+ *	mb_frequent			mb_rare
+ *	watching? else sysmon_watch	anyone_waits? then watching = 1
+ *
+ * A slice's beginning is what schedule() noted; for goroutines that were switched to directly it is
+ * the first look that sees them. A program that always has someone waiting thus costs one wake-up
+ * a slice. Ends of slices that lie near each other are served by one wake-up.
+ */
+#include "sched/sysmon.h"
+
+#include "kernelshim/clock.h"
+#include "kernelshim/thread.h"
+#include "preempt/preempt.h"
+#include "sched/boot.h"
+#include "sched/deadlock.h"
+#include "sched/lock.h"
+#include "sched/m.h"
+#include "sched/netpoll.h"
+#include "sched/p.h"
+#include "sched/proc.h"
+#include "sched/runq.h"
+#include "sched/schedtrace.h"
+#include "sched/syscall.h"
+#include "sched/time.h"
+#include "sched/tls.h"
+#include "sched/urge.h"
+
+enum {
+	SYSCALL_LOOK_MIN = 20 * 1000,       /* ns: Go's 20 us */
+	SYSCALL_LOOK_MAX = 10 * 1000 * 1000,
+	SYSCALL_LOOKS_IN_VAIN = 50,         /* then the interval doubles, as in Go */
+	SYSMON_KERNEL_SLICE = 100 * 1000,   /* EEVDF: the shortest that the kernel grants */
+};
+
+struct waitpoint sysmon_point = { .epfd = -1, .timerfd = -1, .eventfd = -1 };
+struct atomic_i64 sysmon_now;
+struct atomic_u32 sysmon_watching;
+struct atomic_i64 time_slice = { CONFIG_TIME_SLICE_US * INT64_C(1000) };
+
+static struct atomic_u32 stop, suspected, syscall_pending;
+static int64_t syscall_look = SYSCALL_LOOK_MIN;
+static int in_vain;
+
+void sysmon_watch(void)
+{
+	if (xchg_u32(&sysmon_watching, 1))
+		return;
+	waitpoint_lower(&sysmon_point, nanotime() + load_rlx_i64(&time_slice));
+}
+
+void sysmon_watch_syscall(void)
+{
+	if (load_rlx_u32(&syscall_pending) || xchg_u32(&syscall_pending, 1))
+		return;
+	waitpoint_lower(&sysmon_point,
+			nanotime() + __atomic_load_n(&syscall_look, __ATOMIC_RELAXED));
+}
+
+void sysmon_suspect_deadlock(void)
+{
+	store_rel_u32(&suspected, 1); /* pairs with xchg in sysmon */
+	waitpoint_kick(&sysmon_point);
+}
+
+void sysmon_stop(void)
+{
+	store_rel_u32(&stop, 1); /* pairs with load_acq in sysmon */
+	waitpoint_kick(&sysmon_point);
+}
+
+static int64_t min_i64(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* A P in a system call: takes it away after a look in vain, if anybody has a use for it. */
+static int64_t look_at_syscall(struct p *pp, int64_t now, bool waits)
+{
+	uint32_t tick = load_rlx_u32(&pp->syscalltick);
+
+	if (pp->sysmon_syscalltick != tick) {
+		pp->sysmon_syscalltick = tick;
+		pp->sysmon_syscallwhen = now;
+	}
+	if (load_rlx_u32(&pp->attn) == 0) {
+		if (!waits)
+			return INT64_MAX;
+		if (now - pp->sysmon_syscallwhen < syscall_look)
+			return pp->sysmon_syscallwhen + syscall_look;
+	}
+	if (syscall_retake(pp)) {
+		in_vain = 0;
+		syscall_look = SYSCALL_LOOK_MIN;
+	}
+	return INT64_MAX;
+}
+
+/* A running P: asks for preemption when its slice is over; returns when to look again. */
+static int64_t look_at_running(struct p *pp, int64_t now, bool waits)
+{
+	int64_t slice = load_rlx_i64(&time_slice);
+	uint32_t tick = load_rlx_u32(&pp->schedtick);
+
+	if (pp->sysmon_schedtick != tick) {
+		pp->sysmon_schedtick = tick;
+		pp->sysmon_schedwhen = now;
+	}
+	if (load_rlx_u32(&pp->slicetick) == tick)
+		pp->sysmon_schedwhen = load_rlx_i64(&pp->slicestart);
+	if (!waits && load_rlx_u32(&pp->attn) == 0)
+		return INT64_MAX;
+	if (now - pp->sysmon_schedwhen < slice - slice / 8) /* near enough: one wake-up for all */
+		return pp->sysmon_schedwhen + slice;
+	preemptone(pp);
+	return now + slice;
+}
+
+/* One look at every P. Returns when to look again. */
+static int64_t retake(int64_t now)
+{
+	bool waits = anyone_waits();
+	int64_t next = INT64_MAX;
+
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
+		struct p *pp = allp[i];
+
+		switch (load_acq_u32(&pp->status)) { /* pairs with store_rel in acquirep */
+		case Prunning:
+			next = min_i64(next, look_at_running(pp, now, waits));
+			break;
+		case Psyscall:
+			next = min_i64(next, look_at_syscall(pp, now, waits));
+			break;
+		default:
+			break;
+		}
+	}
+	return next;
+}
+
+/* The interval of looks at system calls grows while they find nothing to do. */
+static void syscall_backoff(void)
+{
+	if (!xchg_u32(&syscall_pending, 0))
+		return;
+	if (++in_vain > SYSCALL_LOOKS_IN_VAIN)
+		__atomic_store_n(&syscall_look, min_i64(syscall_look * 2, SYSCALL_LOOK_MAX),
+				 __ATOMIC_RELAXED);
+}
+
+/* The second look of waitpoint_sleep. */
+static int64_t earliest(void)
+{
+	if (load_acq_u32(&stop) || load_acq_u32(&suspected))
+		return 1;
+	if (load_rlx_u32(&sysmon_watching) || anyone_waits())
+		return nanotime() + load_rlx_i64(&time_slice);
+	return netpoll_sleeps() ? INT64_MAX : timers_earliest();
+}
+
+void sysmon(void)
+{
+	struct epoll_event events[2]; /* the waiting point's own */
+	int64_t recheck = INT64_MAX;
+
+	thread_set_short_slice(SYSMON_KERNEL_SLICE); /* older kernels: later wake-ups, no more */
+	for (;;) {
+		int64_t now = nanotime(), next;
+
+		store_rlx_i64(&sysmon_now, now);
+		if (load_acq_u32(&stop))
+			break;
+		/* off before the look: whoever queues after it turns it on again */
+		store_rlx_u32(&sysmon_watching, 0);
+		mb_rare(); /* pairs with mb_frequent in wakep */
+		syscall_backoff();
+		timers_run_all(now);
+		next = retake(now);
+		if (next != INT64_MAX || anyone_waits()) {
+			store_rlx_u32(&sysmon_watching, 1);
+			next = min_i64(next, now + load_rlx_i64(&time_slice));
+		}
+		if (xchg_u32(&suspected, 0) || now >= recheck)
+			recheck = checkdead(now);
+		next = min_i64(next, recheck);
+		next = min_i64(next, schedtrace_tick(now));
+		next = min_i64(next, world_exit_tick(now));
+		if (!netpoll_sleeps())
+			next = min_i64(next, timers_earliest());
+		waitpoint_sleep(&sysmon_point, next, earliest, events, ARRAY_SIZE(events));
+	}
+	store_rlx_u32(&stop, 0);
+	store_rlx_u32(&sysmon_watching, 0);
+	store_rlx_u32(&suspected, 0);
+}
+
+int urge_set_time_slice(int64_t ns)
+{
+	if (ns < 50 * URGE_US || ns > 10 * URGE_S)
+		return -EINVAL;
+	store_rlx_i64(&time_slice, ns);
+	if (load_acq_u32(&sched.running) && sysmon_point.eventfd >= 0)
+		waitpoint_kick(&sysmon_point);
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system monitor: a thread without a P that sees to what busy threads can't. See sysmon.c.
+ */
+#ifndef URGE_SCHED_SYSMON_H
+#define URGE_SCHED_SYSMON_H
+
+#include "sched/waitpoint.h"
+
+extern struct waitpoint sysmon_point;
+
+/* The time as of sysmon's last wake-up; while somebody waits for a P not older than a slice. */
+extern struct atomic_i64 sysmon_now;
+
+/* sysmon will look at all Ps within a time slice. */
+extern struct atomic_u32 sysmon_watching;
+
+/* The slice, ns. */
+extern struct atomic_i64 time_slice;
+
+/* The thread's function, and its end. */
+void sysmon(void);
+void sysmon_stop(void);
+
+/* Somebody waits for a P and none is idle: sysmon is to watch for ends of slices. */
+void sysmon_watch(void);
+
+/* A goroutine has entered a system call while others wait: sysmon is to look soon. */
+void sysmon_watch_syscall(void);
+
+/* The last M went idle: sysmon is to find out whether that is a deadlock. */
+void sysmon_suspect_deadlock(void);
+
+#endif

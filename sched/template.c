@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The template thread makes all other threads.
+ *
+ * pthread_create takes libc's locks, and a goroutine that is preempted inside malloc may hold them:
+ * an M with a P, sysmon, or a signal handler that called it could wait for that goroutine, which
+ * waits for a P. So a thread that owns nothing and that nobody waits for does it, ahead of need: it
+ * keeps a few spare Ms parked in slots, which are taken by an exchange, without a lock.
+ *
+ * A P that finds no spare is put on a list, and goes to the next thread that comes up. When no
+ * thread can be made (RLIMIT_NPROC, memory), the waiting Ps become idle and their goroutines go to
+ * the global queue: the runtime goes on with the Ms it has, and the template tries again later.
+ *
+ * It also gives memory back: the goroutines that nobody has needed for a second.
+ */
+#define URGE_KEEP_ERRNO
+#include "sched/template.h"
+
+#include "kernelshim/clock.h"
+#include "kernelshim/futex.h"
+#include "kernelshim/thread.h"
+#include "preempt/preempt.h"
+#include "sched/boot.h"
+#include "sched/fatal.h"
+#include "sched/g.h"
+#include "sched/gqueue.h"
+#include "sched/lock.h"
+#include "sched/m.h"
+#include "sched/p.h"
+#include "sched/proc.h"
+#include "sched/runq.h"
+#include "sched/sysmon.h"
+#include "sched/time.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+#define RECLAIM_PERIOD INT64_C(1000000000)
+#define RETRY_PERIOD INT64_C(100000000)
+#define ALL_SIGNALS (~(UINT64_C(3) << 31)) /* but glibc's 32 and 33 */
+
+static struct {
+	struct mutex lock;
+	struct p *wanting;         /* lock: Ps that wait for a thread, by link */
+	struct atomic_u32 nwanting; /* lock writes */
+	struct atomic_u32 starting; /* threads made that have not come up yet */
+	struct atomic_ptr spares[SPARE_MS];
+	struct atomic_u32 poke;    /* futex: something to do */
+	struct atomic_u32 reclaim; /* free goroutines to look at */
+	struct atomic_u32 stop;
+	struct atomic_u32 up;      /* futex: template and sysmon that run */
+	pthread_t thread, sysmon;
+} template = { .lock = MUTEX_INIT(RANK_TEMPLATE) };
+
+static void poke(void)
+{
+	if (xchg_u32(&template.poke, 1) == 0)
+		futex_wake(&template.poke.v, 1);
+}
+
+void template_reclaim(void)
+{
+	store_rlx_u32(&template.reclaim, 1);
+	poke();
+}
+
+/* ---- Ms ------------------------------------------------------------------------------------ */
+
+struct m *template_take_spare(void)
+{
+	for (int i = 0; i < SPARE_MS; i++) {
+		struct m *mp = load_rlx_ptr(&template.spares[i]);
+
+		if (mp && cas_ptr(&template.spares[i], mp, NULL)) {
+			add_u32(&sched.nmrunning, 1);
+			poke();
+			return mp;
+		}
+	}
+	return NULL;
+}
+
+void template_want(struct p *pp, bool spinning)
+{
+	if (spinning) /* by the time a thread is there others may spin */
+		sub_u32(&sched.nmspinning, 1);
+	add_u32(&sched.nmrunning, 1);
+	lock(&template.lock);
+	pp->link = template.wanting;
+	template.wanting = pp;
+	add_u32(&template.nwanting, 1);
+	unlock(&template.lock);
+	poke();
+}
+
+static struct p *take_wanting(void)
+{
+	struct p *pp;
+
+	lock(&template.lock);
+	pp = template.wanting;
+	if (pp) {
+		template.wanting = pp->link;
+		pp->link = NULL;
+		sub_u32(&template.nwanting, 1);
+	}
+	unlock(&template.lock);
+	return pp;
+}
+
+/* A new M finds its place: a waiting P, or a slot, from which it is taken with a P. False: neither. */
+static bool place(struct m *mp)
+{
+	struct p *pp = take_wanting();
+
+	if (pp) {
+		acquirep(mp, pp);
+		sub_u32(&template.starting, 1);
+		return true;
+	}
+	for (int i = 0; i < SPARE_MS; i++)
+		if (!load_rlx_ptr(&template.spares[i]) && cas_ptr(&template.spares[i], NULL, mp)) {
+			sub_u32(&template.starting, 1);
+			mpark(mp, INT64_MAX);
+			if (!mp->nextp)
+				return false;
+			acquirep(mp, mp->nextp);
+			mp->nextp = NULL;
+			return true;
+		}
+	sub_u32(&template.starting, 1);
+	return false;
+}
+
+static void *mstart(void *arg)
+{
+	struct m *mp = arg;
+	uint64_t all = ALL_SIGNALS;
+	int err = minit(mp, "urge-m");
+
+	if (err) {
+		sub_u32(&template.starting, 1);
+	} else {
+		if (place(mp)) {
+			preempt_unblock();
+			schedule_loop();
+			thread_sigmask(SIG_SETMASK, &all, NULL);
+			world_mexit(mp);
+		}
+		minit_undo(mp);
+	}
+	mfree(mp);
+	sub_u32(&sched.nthreads, 1);
+	return NULL;
+}
+
+static int thread_new(pthread_t *thread, void *(*fn)(void *), void *arg, bool joinable)
+{
+	pthread_attr_t attr;
+	int err = pthread_attr_init(&attr);
+
+	if (err)
+		return -err;
+	if (!joinable)
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	add_u32(&sched.nthreads, 1);
+	err = pthread_create(thread, &attr, fn, arg);
+	if (err)
+		sub_u32(&sched.nthreads, 1);
+	pthread_attr_destroy(&attr);
+	return -err;
+}
+
+/* The template thread. */
+static int newm(void)
+{
+	struct m *mp = allocm();
+	pthread_t thread;
+	int err;
+
+	if (!mp)
+		return -EAGAIN;
+	add_u32(&template.starting, 1);
+	err = thread_new(&thread, mstart, mp, false);
+	if (err) {
+		sub_u32(&template.starting, 1);
+		mfree(mp);
+	}
+	return err;
+}
+
+static uint32_t missing(void)
+{
+	uint32_t want = load_acq_u32(&template.nwanting);
+
+	for (int i = 0; i < SPARE_MS; i++)
+		want += !load_rlx_ptr(&template.spares[i]);
+	return want;
+}
+
+/* No thread is to be had: the Ps that wait for one become idle, their goroutines everybody's. */
+static void give_up_wanting(void)
+{
+	struct p *pp;
+
+	while ((pp = take_wanting()) != NULL) {
+		struct gqueue q = { NULL, NULL };
+		uint32_t n = runqlen(pp);
+
+		runqdrain(pp, &q);
+		if (q.head)
+			globrunqputbatch(&q, n);
+		lock(&sched.lock);
+		pidleput(pp);
+		unlock(&sched.lock);
+		timers_cover(load_acq_i64(&pp->timers.minwhen));
+		sub_u32(&sched.nmrunning, 1);
+	}
+}
+
+/* ---- the thread ---------------------------------------------------------------------------- */
+
+static void *template_main(void *unused)
+{
+	int64_t deadline = INT64_MAX;
+
+	(void)unused;
+	thread_set_name("urge-template");
+	store_rel_u32(&template.up, load_rlx_u32(&template.up) + 1);
+	futex_wake(&template.up.v, 1);
+	while (!load_acq_u32(&template.stop)) { /* pairs with template_stop */
+		int err = 0;
+
+		deadline = INT64_MAX;
+		while (!err && missing() > load_acq_u32(&template.starting) &&
+		       !load_acq_u32(&template.stop))
+			err = newm();
+		if (err) {
+			give_up_wanting();
+			deadline = nanotime() + RETRY_PERIOD;
+		}
+		if (load_rlx_u32(&template.reclaim)) {
+			static int64_t next;
+			int64_t now = nanotime();
+
+			if (now >= next) {
+				store_rlx_u32(&template.reclaim, gfree_reclaim());
+				next = now + RECLAIM_PERIOD;
+			}
+			deadline = next < deadline ? next : deadline;
+		}
+		futex_wait(&template.poke.v, 0, deadline);
+		xchg_u32(&template.poke, 0);
+	}
+	return NULL;
+}
+
+static void *sysmon_main(void *unused)
+{
+	struct m *mp = unused;
+	int err = minit(mp, "urge-sysmon");
+
+	store_rel_u32(&template.up, err ? 100 : load_rlx_u32(&template.up) + 1);
+	futex_wake(&template.up.v, 1);
+	if (!err) {
+		sysmon();
+		minit_undo(mp);
+	}
+	mfree(mp);
+	return NULL;
+}
+
+static void wait_up(uint32_t n)
+{
+	uint32_t up;
+
+	while ((up = load_acq_u32(&template.up)) < n)
+		futex_wait(&template.up.v, up, -1);
+}
+
+int template_start(void)
+{
+	struct m *mp = allocm();
+	uint64_t all = ALL_SIGNALS, old;
+	int err;
+
+	if (!mp)
+		return -ENOMEM;
+	store_rlx_u32(&template.stop, 0);
+	store_rlx_u32(&template.poke, 0);
+	store_rlx_u32(&template.up, 0);
+	thread_sigmask(SIG_SETMASK, &all, &old); /* inherited: they take no signals */
+	err = thread_new(&template.sysmon, sysmon_main, mp, true);
+	if (err) {
+		mfree(mp);
+	} else {
+		wait_up(1);
+		if (load_acq_u32(&template.up) >= 100) {
+			pthread_join(template.sysmon, NULL);
+			sub_u32(&sched.nthreads, 1);
+			err = -ENOMEM;
+		}
+	}
+	if (!err) {
+		err = thread_new(&template.thread, template_main, NULL, true);
+		if (err) {
+			sysmon_stop();
+			pthread_join(template.sysmon, NULL);
+			sub_u32(&sched.nthreads, 1);
+		} else {
+			wait_up(2);
+		}
+	}
+	thread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
+
+void template_stop(void)
+{
+	store_rel_u32(&template.stop, 1); /* pairs with load_acq in template_main */
+	poke();
+	pthread_join(template.thread, NULL);
+	sysmon_stop();
+	pthread_join(template.sysmon, NULL);
+	sub_u32(&sched.nthreads, 2);
+	for (int i = 0; i < SPARE_MS; i++) {
+		struct m *mp = xchg_ptr(&template.spares[i], NULL);
+
+		if (mp) {
+			mp->nextp = NULL;
+			mwake(mp);
+		}
+	}
+	template.wanting = NULL;
+	store_rlx_u32(&template.nwanting, 0);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one thread-local variable of the runtime: the calling thread's M.
+ *
+ * It is read by value, in one volatile instruction, never through an address that a compiler could
+ * keep across a switch: on the other side of a switch the thread may be another. For the same
+ * reason the errno of a thread is reached through its M.
+ */
+#ifndef URGE_SCHED_TLS_H
+#define URGE_SCHED_TLS_H
+
+#include "kernelshim/compiler.h"
+
+struct m;
+
+extern __thread struct m *urge_tls_m __attribute__((tls_model("initial-exec")));
+
+/* The calling thread's M; NULL on a thread that is not the runtime's. */
+static inline struct m *getm(void)
+{
+	struct m *mp;
+
+#if defined(__x86_64__)
+	__asm__ volatile("movq urge_tls_m@gottpoff(%%rip), %0\n\t"
+			 "movq %%fs:(%0), %0"
+			 : "=r"(mp));
+#elif defined(__aarch64__)
+	uintptr_t tp;
+
+	__asm__ volatile("mrs %1, tpidr_el0\n\t"
+			 "adrp %0, :gottprel:urge_tls_m\n\t"
+			 "ldr %0, [%0, #:gottprel_lo12:urge_tls_m]\n\t"
+			 "ldr %0, [%1, %0]"
+			 : "=&r"(mp), "=&r"(tp));
+#endif
+	return mp;
+}
+
+/* Sets it: when a thread becomes an M, and when it ends. */
+void setm(struct m *mp);
+
+/* The size and place of the runtime's thread-local storage, see preempt/module.c. */
+const void *urge_tls_address(void);
+size_t urge_tls_size(void);
+
+/*
+ * errno of the calling thread, fresh at each call. Not inline: see above.
+ */
+int errno_load(void);
+void errno_store(int value);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * urge_dump: every goroutine, in the form of Go's traces.
+ *
+ *	goroutine 7 [sleep, 3 minutes] worker:
+ *	urge_sleep_until(...)
+ *		libfoo.so+0x1234
+ *	created by goroutine 1 in main+0x20
+ *
+ * Takes no lock and allocates nothing: it may run while a stopped goroutine holds malloc's lock or
+ * ours. A goroutine that runs on another thread has no registers to start from, and says so; one that
+ * was preempted is walked through the injected frame. What changes while it is printed may come out
+ * wrong: memory is read within the bounds of each stack only, so it comes out.
+ */
+#include "sched/urge.h"
+
+#include "kernelshim/clock.h"
+#include "kernelshim/context.h"
+#include "kernelshim/fdprint.h"
+#include "kernelshim/symtab.h"
+#include "kernelshim/unwind.h"
+#include "sched/runtime2.h"
+#include "sched/stack.h"
+#include "sched/tls.h"
+
+#include <ucontext.h>
+
+enum { FRAMES_MAX = 64 };
+
+static void print_frame(struct fdprint *out, uintptr_t pc, bool signal_frame)
+{
+	struct symtab_symbol sym;
+
+	if (symtab_lookup(pc, &sym)) {
+		fdp_str(out, sym.name);
+		fdp_str(out, "(...)");
+	} else {
+		fdp_str(out, "?");
+	}
+	fdp_str(out, "\n\t");
+	fdp_str(out, sym.module[0] ? sym.module : "?");
+	fdp_str(out, " +");
+	fdp_hex(out, sym.offset);
+	if (signal_frame)
+		fdp_str(out, " (preempted)");
+	fdp_char(out, '\n');
+}
+
+/* From the registers that context_switch left on the stack. */
+static void regs_of_parked(struct unwind_regs *regs, const struct g *gp)
+{
+	const struct context_frame *frame = gp->sp;
+
+	*regs = (struct unwind_regs){ .known = 0 };
+#if defined(__x86_64__)
+	unwind_set(regs, UNWIND_RBX, frame->rbx);
+	unwind_set(regs, UNWIND_RBP, frame->rbp);
+	unwind_set(regs, UNWIND_R12, frame->r12);
+	unwind_set(regs, UNWIND_R13, frame->r13);
+	unwind_set(regs, UNWIND_R14, frame->r14);
+	unwind_set(regs, UNWIND_R15, frame->r15);
+#elif defined(__aarch64__)
+	for (unsigned i = 0; i < 10; i++)
+		unwind_set(regs, 19 + i, frame->x[i]);
+	unwind_set(regs, 29, frame->fp);
+#endif
+	unwind_set(regs, UNWIND_SP, (uintptr_t)(frame + 1));
+	unwind_set(regs, UNWIND_PC, frame->pc);
+}
+
+static void print_stack(struct fdprint *out, struct unwind_regs *regs, const struct g *gp)
+{
+	struct unwind_frame frame;
+
+	for (int n = 0; n < FRAMES_MAX; n++) {
+		int more = unwind_step(regs, &frame, gp->stack_lo, gp->stack_hi);
+
+		print_frame(out, frame.name_pc, frame.signal_frame);
+		if (more != 1)
+			return;
+	}
+	fdp_str(out, "...additional frames elided...\n");
+}
+
+static void print_age(struct fdprint *out, int64_t since)
+{
+	int64_t seconds = (nanotime() - since) / 1000000000;
+
+	if (since == 0 || seconds < 1)
+		return;
+	fdp_str(out, ", ");
+	if (seconds >= 60) {
+		fdp_i64(out, seconds / 60);
+		fdp_str(out, " minutes");
+	} else {
+		fdp_i64(out, seconds);
+		fdp_str(out, " seconds");
+	}
+}
+
+static void print_header(struct fdprint *out, const struct g *gp, uint32_t status)
+{
+	static const char *const words[] = {
+		[Gidle] = "idle",	[Grunnable] = "runnable", [Grunning] = "running",
+		[Gsyscall] = "syscall", [Gwaiting] = "waiting",	  [Gdead] = "dead",
+	};
+
+	fdp_str(out, "\ngoroutine ");
+	fdp_u64(out, gp->goid);
+	fdp_str(out, " [");
+	if (status == Gwaiting && gp->waitreason != WAIT_NONE)
+		fdp_str(out, waitreason_words(gp->waitreason));
+	else
+		fdp_str(out, status < ARRAY_SIZE(words) && words[status] ? words[status] : "?");
+	if (status == Gwaiting)
+		print_age(out, gp->waitsince);
+	if (gp->nopreempt)
+		fdp_str(out, ", not preemptible");
+	fdp_str(out, "]");
+	if (gp->top->name[0]) {
+		fdp_char(out, ' ');
+		fdp_str(out, gp->top->name);
+	}
+	fdp_str(out, ":\n");
+}
+
+static void print_creator(struct fdprint *out, const struct g *gp)
+{
+	struct symtab_symbol sym;
+
+	fdp_str(out, "created by ");
+	fdp_str(out, symtab_lookup(gp->top->gopc - 1, &sym) ? sym.name : "?");
+	if (gp->top->parentgoid) {
+		fdp_str(out, " in goroutine ");
+		fdp_u64(out, gp->top->parentgoid);
+	}
+	fdp_str(out, "\n\t");
+	fdp_str(out, sym.module[0] ? sym.module : "?");
+	fdp_str(out, " +");
+	fdp_hex(out, sym.offset);
+	fdp_char(out, '\n');
+}
+
+struct dump {
+	struct fdprint out;
+	const struct g *self;
+};
+
+static void print_goroutine(struct dump *d, const struct g *gp)
+{
+	uint32_t status = load_acq_u32(&gp->status); /* pairs with store_rel in casgstatus */
+	struct unwind_regs regs;
+	ucontext_t here;
+
+	if (status == Gidle || status == Gdead)
+		return;
+	print_header(&d->out, gp, status);
+	if (gp == d->self && getcontext(&here) == 0) {
+		unwind_from_ucontext(&regs, &here);
+		print_stack(&d->out, &regs, gp);
+	} else if (status == Grunning || status == Gsyscall) {
+		fdp_str(&d->out, "\tgoroutine running on other thread; stack unavailable\n");
+	} else {
+		regs_of_parked(&regs, gp);
+		print_stack(&d->out, &regs, gp);
+	}
+	print_creator(&d->out, gp);
+}
+
+static bool print_other(struct g *gp, void *arg)
+{
+	struct dump *d = arg;
+
+	if (gp != d->self)
+		print_goroutine(d, gp);
+	return true;
+}
+
+void urge_dump(int fd)
+{
+	const struct m *mp = getm();
+	struct dump d = { .self = mp ? mp->curg : NULL };
+
+	fdp_init(&d.out, fd);
+	if (d.self)
+		print_goroutine(&d, d.self);
+	forEachG(print_other, &d);
+	fdp_flush(&d.out);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * urge: goroutines for C on Linux.
+ *
+ * Go's scheduler as a C library: goroutines (G) are run by threads (M) that hold a processor
+ * token (P); there are GOMAXPROCS tokens. A goroutine that computes for longer than a time slice
+ * while others wait is preempted by a signal.
+ *
+ *	#include <urge.h>
+ *	static int start(void *arg) { ... urge_go(fn, arg); ... return 0; }
+ *	int main(void) { return urge_main(start, NULL); }
+ *
+ * Conventions
+ *   Results	int functions return 0 or a count, or a negative errno value (-EINVAL). They leave
+ *		errno alone.
+ *   Times	int64_t nanoseconds on CLOCK_MONOTONIC. A deadline is absolute.
+ *   Callers	"goroutine" functions may be called by goroutines only; a call from another thread
+ *		returns -EPERM where the result can say so. "any thread" functions may be called by
+ *		every thread of the process once urge_main has started the runtime.
+ *   Signals	No function may be called in a signal handler, except where it says "signal-safe".
+ *		A call on an alternate signal stack is fatal, with words.
+ *   Misuse	What can't be answered by an error code ends the process with a line "fatal error:
+ *		..." on stderr, a dump of all goroutines, and exit status 2.
+ *
+ * Thread-local variables. A goroutine may run on another thread after every call of this library,
+ * and the address of a thread-local variable, once taken, does not follow it: do not hold one
+ * across a call. errno is redefined below for this reason: it belongs to the goroutine.
+ */
+#ifndef URGE_H
+#define URGE_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#define URGE_NORETURN [[noreturn]]
+#else
+#define URGE_NORETURN _Noreturn
+#endif
+
+#if defined(__GNUC__)
+#define URGE_API __attribute__((visibility("default")))
+#else
+#define URGE_API
+#endif
+
+#define URGE_VERSION_MAJOR 0
+#define URGE_VERSION_MINOR 1
+#define URGE_VERSION_PATCH 0
+
+/* The version of the library that is linked, "0.1.0". Any thread, signal-safe, also before boot. */
+URGE_API const char *urge_version(void);
+
+/* ---- errno --------------------------------------------------------------------------------- */
+
+/*
+ * The address of the calling goroutine's errno, valid until its next call of this library. Not
+ * declared const or pure, so that a compiler asks again after each call; glibc declares
+ * __errno_location const, and a compiler then keeps the address of the thread that was left.
+ * Any thread, signal-safe, also before boot.
+ */
+URGE_API int *urge_errno(void);
+
+#ifndef URGE_KEEP_ERRNO
+#undef errno
+#define errno (*urge_errno())
+#endif
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+#define URGE_US INT64_C(1000)
+#define URGE_MS INT64_C(1000000)
+#define URGE_S INT64_C(1000000000)
+#define URGE_FOREVER INT64_MAX
+
+/* CLOCK_MONOTONIC in nanoseconds. Any thread, signal-safe, also before boot. */
+URGE_API int64_t urge_now(void);
+
+/*
+ * Suspends the goroutine for at least ns nanoseconds; others run meanwhile. ns <= 0 returns at
+ * once. Returns 0, or -EPERM when the caller is no goroutine.
+ */
+URGE_API int urge_sleep(int64_t ns);
+
+/* The same until a deadline; one that has passed returns 0 at once. */
+URGE_API int urge_sleep_until(int64_t deadline);
+
+/* ---- boot ---------------------------------------------------------------------------------- */
+
+/*
+ * Starts the runtime, runs fn(arg) as goroutine 1 and returns its result on the calling thread.
+ * When fn returns, the other goroutines are not waited for, as in Go: each is discarded at the
+ * next point where it parks or may be preempted; one that is blocked in the kernel is left behind,
+ * and stops at its next call of this library. May be called again afterwards, from any thread.
+ *
+ * Returns fn's result; or, with nothing run: -EBUSY when the runtime runs already, -EINVAL when fn
+ * is NULL, -ENOMEM, -EAGAIN or -EMFILE when the system gives no memory, threads or descriptors.
+ *
+ * Environment, ignored in set-user-ID programs (secure_getenv):
+ *   GOMAXPROCS=n	the number of Ps; default: the CPUs this thread may use
+ *   URGEDEBUG=k=v,...	inittrace=1, schedtrace=ms, scheddetail=1, slice=us, asyncpreemptoff=1
+ * An unknown key or a bad value is named on stderr and ignored.
+ *
+ * The runtime uses SIGURG (Kconfig: PREEMPT_SIGNAL), and passes every other SIGURG to the handler
+ * that was installed before; SIGQUIT prints all goroutines and ends the process with status 2,
+ * unless the program handles or ignores it; SIGSEGV in a goroutine's guard page says so first.
+ */
+URGE_API int urge_main(int (*fn)(void *), void *arg);
+
+/* ---- goroutines ---------------------------------------------------------------------------- */
+
+typedef void (*urge_fn)(void *);
+
+enum {
+	URGE_PREEMPT_AUTO,   /* what can be shown to be safe */
+	URGE_PREEMPT_INJECT, /* only by moving the goroutine */
+	URGE_PREEMPT_PARK,   /* only by parking its thread */
+	URGE_PREEMPT_OFF,    /* only at calls of this library */
+};
+
+/*
+ * Attributes of a goroutine. Start from URGE_ATTR_INIT; zero means the default.
+ *   stack_size	usable bytes, rounded up to pages; from one page to 1 GiB. Only touched pages use
+ *		memory, but the address space is taken: the default reserve is 256 KiB (Kconfig).
+ *   name	for dumps; copied, at most 23 bytes of it
+ *   preempt	URGE_PREEMPT_AUTO or URGE_PREEMPT_OFF
+ */
+struct urge_attr {
+	size_t stack_size;
+	const char *name;
+	int class_;
+	int node;
+	int preempt;
+	int reserved[7]; /* zero */
+};
+#define URGE_ATTR_INIT                                                                             \
+	{                                                                                          \
+		0, 0, 0, 0, 0, { 0 }                                                               \
+	}
+
+/*
+ * Starts a goroutine that runs fn(arg). It is the next to run on the caller's P when the caller
+ * blocks or yields. Never blocks. Any thread.
+ * Returns 0, -EINVAL (fn is NULL, an attribute is out of range), -ENOMEM, or -EPERM when the
+ * runtime does not run.
+ */
+URGE_API int urge_go(urge_fn fn, void *arg);
+URGE_API int urge_go_attr(const struct urge_attr *attr, urge_fn fn, void *arg);
+
+/* Lets other goroutines run. On a thread of the program's own: sched_yield. Any thread. */
+URGE_API void urge_yield(void);
+
+/* Ends the calling goroutine. Ending goroutine 1 so leaves the others running, as in Go. */
+URGE_NORETURN URGE_API void urge_goexit(void);
+
+/* The calling goroutine's number, from 1, not reused within one urge_main; 0 on other threads. */
+URGE_API uint64_t urge_goid(void);
+
+/* The number of goroutines that exist. Any thread. */
+URGE_API size_t urge_num_goroutine(void);
+
+/* ---- waiting for goroutines ---------------------------------------------------------------- */
+
+/*
+ * A counter that can be waited for to become zero. Zero-initialised; embedded by the program; may
+ * be freed as soon as a wait has returned and no other call on it is under way or still to come.
+ *   add	any thread; a negative counter is fatal: "sync: negative WaitGroup counter"
+ *   done	add(-1)
+ *   wait	blocks while the counter is above zero. Goroutine, or any thread (which then sleeps)
+ *   wait_until	0, -ETIMEDOUT; deadline 0: -EAGAIN instead of waiting
+ */
+typedef struct urge_waitgroup {
+	uint64_t state_; /* private, like all that end in an underscore */
+	void *waiters_;
+} urge_waitgroup;
+
+URGE_API void urge_waitgroup_add(urge_waitgroup *wg, int n);
+URGE_API void urge_waitgroup_done(urge_waitgroup *wg);
+URGE_API void urge_waitgroup_wait(urge_waitgroup *wg);
+
+/* ---- blocking and foreign code ------------------------------------------------------------- */
+
+/*
+ * Brackets a system call, or foreign code, that may block: between the two calls the goroutine's P
+ * may be handed to another thread. In between no other function of this library may be called,
+ * but urge_now, urge_errno and urge_goid. Does not nest. Goroutine; elsewhere without effect.
+ * errno survives urge_exitsyscall.
+ */
+URGE_API void urge_entersyscall(void);
+URGE_API void urge_exitsyscall(void);
+
+/*
+ * Between the two calls the goroutine is not preempted and stays on its thread, unless it blocks by
+ * itself. Nests. For code that holds what belongs to the thread. Goroutine; elsewhere no effect.
+ * An end without a begin is fatal.
+ */
+URGE_API void urge_nopreempt_begin(void);
+URGE_API void urge_nopreempt_end(void);
+
+/*
+ * Between the two calls somebody outside the runtime (a thread, a device) may wake goroutines:
+ * no deadlock is reported. Counts. Any thread.
+ */
+URGE_API void urge_external_begin(void);
+URGE_API void urge_external_end(void);
+
+/* ---- the scheduler ------------------------------------------------------------------------- */
+
+/*
+ * Sets the number of Ps to n and returns the former one; n < 1 only asks. n is bounded by the
+ * build's MAX_PROCS (Kconfig): above it -EINVAL. Nobody is stopped: a P that goes away is given up
+ * by its thread at the next scheduling point. Any thread.
+ */
+URGE_API int urge_gomaxprocs(int n);
+
+/*
+ * The time after which a goroutine may be preempted when others wait; default 10 ms. From 50 us to
+ * 10 s, else -EINVAL. Takes effect at once. Any thread.
+ */
+URGE_API int urge_set_time_slice(int64_t ns);
+
+/* One of URGE_PREEMPT_AUTO, _INJECT, _OFF; -EINVAL otherwise, -ENOTSUP for _PARK. Any thread. */
+URGE_API int urge_set_preempt(int policy);
+
+/*
+ * Stops every other goroutine and returns when all Ps stand still; why is shown in dumps and must
+ * outlive the stop. Those in system calls go on there, and stop when they return. Blocks until then: a
+ * goroutine in foreign code delays it. Nested calls by one goroutine count; another caller waits
+ * for its turn. Until the start only async-signal-safe functions and urge_dump may be called.
+ * Goroutine: 0 or -EPERM.
+ */
+URGE_API int urge_stop_the_world(const char *why);
+URGE_API void urge_start_the_world(void);
+
+/*
+ * Writes all goroutines with state, wait reason, age and backtrace to fd. Takes no lock of libc
+ * and allocates nothing. Any thread.
+ */
+URGE_API void urge_dump(int fd);
+
+/*
+ * Why a preemption request left its goroutine alone; urge_preempt_reason gives the words.
+ * The values are indices of urge_stats.preempt_left.
+ */
+enum { URGE_PREEMPT_REASONS_MAX = 24 };
+
+struct urge_stats {
+	uint64_t goroutines; /* alive now */
+	uint64_t threads;    /* alive now, those of the runtime */
+	uint64_t spawned;
+	uint64_t switches;
+	uint64_t steals;
+	uint64_t parks;
+	uint64_t preempt_requests;
+	uint64_t preempt_injected; /* moved by an injected call */
+	uint64_t preempt_parked;   /* thread parked */
+	uint64_t preempt_revoked;  /* P taken from a blocked thread */
+	uint64_t preempt_deferred; /* yielded at the next call of this library */
+	uint64_t preempt_left[URGE_PREEMPT_REASONS_MAX];
+	uint64_t reserved[32];
+};
+
+/* Reads all counters; each is exact, but they are not read at one instant. Any thread. */
+URGE_API void urge_stats_read(struct urge_stats *stats);
+
+/* The words for index i of preempt_left, NULL behind the last one. Any thread. */
+URGE_API const char *urge_preempt_reason(unsigned i);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

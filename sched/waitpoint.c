@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#define URGE_KEEP_ERRNO
+#include "sched/waitpoint.h"
+
+#include "kernelshim/epoll.h"
+#include "kernelshim/sys.h"
+#include "sched/proc.h"
+
+#include <stdint.h>
+#include <sys/syscall.h>
+
+/* Tags of the point's own descriptors, which no object's address can equal. */
+enum { TAG_EVENTFD = 1, TAG_TIMERFD = 2 };
+
+int waitpoint_init(struct waitpoint *wp)
+{
+	int err;
+
+	mutex_init(&wp->lock, RANK_WAITPOINT);
+	store_rlx_i64(&wp->until, 0);
+	wp->armed = 0;
+	wp->timerfd = wp->eventfd = -1;
+	wp->epfd = epoll_new();
+	if (wp->epfd < 0)
+		return wp->epfd;
+	wp->timerfd = timerfd_new();
+	wp->eventfd = wp->timerfd < 0 ? wp->timerfd : eventfd_new();
+	err = wp->eventfd < 0 ? wp->eventfd
+			      : epoll_add(wp->epfd, wp->eventfd, EPOLLIN, TAG_EVENTFD);
+	if (!err) /* edge-triggered: an expiration need not be read away */
+		err = epoll_add(wp->epfd, wp->timerfd, EPOLLIN | EPOLLET, TAG_TIMERFD);
+	if (err)
+		waitpoint_fini(wp);
+	return err;
+}
+
+void waitpoint_fini(struct waitpoint *wp)
+{
+	const int fds[] = { wp->epfd, wp->timerfd, wp->eventfd };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0)
+			sys_call1(SYS_close, fds[i]);
+	wp->epfd = wp->timerfd = wp->eventfd = -1;
+}
+
+static void set_until(struct waitpoint *wp, int64_t until)
+{
+	assert_held(&wp->lock);
+	if (until != wp->armed) {
+		timerfd_arm(wp->timerfd, until);
+		wp->armed = until;
+	}
+	store_rlx_i64(&wp->until, until);
+}
+
+void waitpoint_lower_slow(struct waitpoint *wp, int64_t when)
+{
+	lock(&wp->lock);
+	if (load_rlx_i64(&wp->until) > when)
+		set_until(wp, when);
+	unlock(&wp->lock);
+}
+
+int waitpoint_sleep(struct waitpoint *wp, int64_t deadline, int64_t (*earliest)(void),
+		    struct epoll_event *events, int n)
+{
+	int got, kept = 0;
+
+	lock(&wp->lock);
+	set_until(wp, deadline);
+	unlock(&wp->lock);
+	mb_rare(); /* pairs with mb_frequent of those who publish deadlines */
+	waitpoint_lower(wp, earliest());
+	got = epoll_poll(wp->epfd, events, n, -1);
+	lock(&wp->lock);
+	store_rlx_i64(&wp->until, 0);
+	for (int i = 0; i < got; i++) {
+		if (events[i].data.u64 == TAG_TIMERFD)
+			wp->armed = 0;
+		else if (events[i].data.u64 == TAG_EVENTFD)
+			eventfd_drain(wp->eventfd);
+		else
+			events[kept++] = events[i];
+	}
+	unlock(&wp->lock);
+	return kept;
+}
+
+void waitpoint_kick(struct waitpoint *wp)
+{
+	eventfd_signal(wp->eventfd);
+}
