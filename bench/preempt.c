@@ -87,8 +87,10 @@ static void measure(struct measurement *m, unsigned count, int64_t window)
 
 		m->thread_window = &thread[i];
 		urge_waitgroup_add(&m->turn_over, 1);
+		urge_external_begin();
 		sem_post(&m->turn);
 		urge_waitgroup_wait(&m->turn_over);
+		urge_external_end();
 	}
 	loops_halt(&loops);
 	loops_join(&loops);

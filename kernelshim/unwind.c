@@ -4,8 +4,8 @@
  *
  *	- a signal trampoline without tables is known by its code (arm64's vDSO, a program's own
  *	  sa_restorer);
- *	- an interrupted pc outside every module is a call through a bad pointer: nothing was pushed
- *	  but the return address;
+ *	- an interrupted pc outside every module is a call through a bad pointer: nothing was
+ *	  pushed but the return address;
  *	- the frame pointer, if it and what it points to look like one.
  */
 #include "kernelshim/unwind.h"

@@ -35,9 +35,9 @@ struct unwind_regs {
 	uint64_t known; /* bit n: value[n] is meaningful; needed for sp and pc at least */
 
 	/*
-	 * pc is an instruction that has yet to run (an interrupted context, the entry of a goroutine
-	 * that never ran) rather than the one after a call. It decides which row of the table holds,
-	 * and at the last call of a noreturn function even which function.
+	 * pc is an instruction that has yet to run (an interrupted context, the entry of a
+	 * goroutine that never ran) rather than the one after a call. It decides which row of the
+	 * table holds, and behind a call that does not return even which function.
 	 */
 	bool pc_exact;
 };

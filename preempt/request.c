@@ -93,5 +93,5 @@ void asyncabandon2(void)
 	mp->locks = 1;
 	mp->curg = NULL;
 	mp->after.fn = NULL;
-	context_load(mp->g0.sp);
+	context_load(&mp->g0.ctx);
 }

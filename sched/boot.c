@@ -271,7 +271,7 @@ _Noreturn void world_ended(struct m *mp)
 	mp->curg = NULL;
 	mp->p = NULL;
 	mp->after.fn = NULL;
-	context_load(mp->g0.sp);
+	context_load(&mp->g0.ctx);
 }
 
 struct survivors {

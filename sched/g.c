@@ -40,13 +40,6 @@ static struct {
 
 void gostart(void);
 
-void casgstatus(struct g *gp, enum gstatus from, enum gstatus to)
-{
-	if (IS_ENABLED(CONFIG_DEBUG) && load_rlx_u32(&gp->status) != from)
-		throw_("casgstatus: the goroutine is not in the state it must be in");
-	store_rel_u32(&gp->status, to); /* pairs with load_acq of dumps */
-}
-
 /* ---- free lists ---------------------------------------------------------------------------- */
 
 static void gfree_push(unsigned class_, struct g *list, uint32_t n)
@@ -232,9 +225,9 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 	}
 	gp->nopreempt = 0;
 	gp->errno_ = 0;
-	gp->eh_caught = NULL;
-	gp->eh_uncaught = 0;
-	gp->sp = context_make((void *)gp->stack_hi, gostart);
+	top->eh_caught = NULL;
+	top->eh_uncaught = 0;
+	gp->ctx = context_make((void *)gp->stack_hi, gostart);
 	gp->goid = goid_next(pp);
 	if (pp)
 		count(pp, spawned, 1);
@@ -316,7 +309,6 @@ struct start gostart_arrive(void)
 
 void goexit_after(struct m *mp, struct g *old)
 {
-	store_rlx_ptr(&old->m, NULL);
 	casgstatus(old, Grunning, Gdead);
 	count(mp->p, exited, 1);
 	gfput(mp->p, old);

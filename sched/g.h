@@ -3,6 +3,7 @@
 #ifndef URGE_SCHED_G_H
 #define URGE_SCHED_G_H
 
+#include "sched/fatal.h"
 #include "sched/runtime2.h"
 #include "sched/urge.h"
 
@@ -31,6 +32,12 @@ void gfpurge(struct p *pp);
 /* Forgets all free lists: their slabs are gone. */
 void gfree_forget(void);
 
-void casgstatus(struct g *gp, enum gstatus from, enum gstatus to);
+/* Changes the status; whoever may do so is the only one (see enum gstatus). */
+static inline void casgstatus(struct g *gp, enum gstatus from, enum gstatus to)
+{
+	if (IS_ENABLED(CONFIG_DEBUG) && load_rlx_u32(&gp->status) != (uint32_t)from)
+		throw_("casgstatus: the goroutine is not in the state it must be in");
+	store_rel_u32(&gp->status, to); /* pairs with load_acq of dumps */
+}
 
 #endif

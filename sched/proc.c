@@ -67,30 +67,14 @@ noinline void mb_rare_slow(void)
 
 /* ---- entering and leaving ------------------------------------------------------------------ */
 
-noinline static void misuse(const struct m *mp)
+void enter_misuse(const struct m *mp)
 {
 	if (mp->incall)
 		fatal("urge: call between urge_entersyscall and urge_exitsyscall");
 	fatal("urge: call from a signal handler that interrupted the runtime");
 }
 
-struct m *enter(void)
-{
-	struct m *mp = getm();
-
-	if (unlikely(!mp || !mp->curg))
-		return NULL;
-	if (unlikely(mp->locks != 0))
-		misuse(mp);
-	mp->locks = 1;
-	barrier(); /* before everything that follows, for the handler on this thread */
-	if (unlikely(load_rlx_u32(&mp->attn)))
-		world_ended(mp);
-	return mp;
-}
-
-/* On the way out a preemption that found us in the runtime is made good. */
-noinline static void leave_preempted(struct m *mp)
+void leave_preempted(struct m *mp)
 {
 	struct g *gp = mp->curg;
 
@@ -100,19 +84,8 @@ noinline static void leave_preempted(struct m *mp)
 	count(mp->p, deferred, 1);
 	mp->locks = 1;
 	gopreempt();
-	mp = getm();
 	barrier();
-	mp->locks = 0;
-}
-
-void leave(void)
-{
-	struct m *mp = getm();
-
-	barrier();
-	mp->locks = 0;
-	if (unlikely(load_rlx_u32(&mp->preempt)))
-		leave_preempted(mp);
+	getm()->locks = 0;
 }
 
 /* ---- parking and readying ------------------------------------------------------------------ */
@@ -120,15 +93,22 @@ void leave(void)
 /* gp runs from now on: what holds for a switch from g0 and for a direct one. */
 static inline void start_running(struct m *mp, struct p *pp, struct g *gp, bool inherit)
 {
-	if (!inherit)
-		store_rlx_u32(&pp->schedtick, load_rlx_u32(&pp->schedtick) + 1);
-	count(pp, switches, 1);
-	store_rlx_ptr(&gp->m, mp);
+	if (inherit)
+		store_rlx_u64(&pp->inherits, load_rlx_u64(&pp->inherits) + 1);
+	else
+		store_rlx_u64(&pp->schedtick, load_rlx_u64(&pp->schedtick) + 1);
+	if (load_rlx_ptr(&gp->m) != mp)
+		store_rlx_ptr(&gp->m, mp);
 	casgstatus(gp, Grunnable, Grunning);
 	if (unlikely(load_rlx_u32(&mp->preempt)))
 		store_rlx_u32(&mp->preempt, 0); /* it meant the former one */
 	if (unlikely(load_rlx_i64(&pp->timers.minwhen) < load_rlx_i64(&sysmon_point.until)))
 		timers_cover(load_rlx_i64(&pp->timers.minwhen));
+}
+
+static inline uint64_t switches(const struct p *pp)
+{
+	return load_rlx_u64(&pp->schedtick) + load_rlx_u64(&pp->inherits);
 }
 
 struct g *pick_next(struct m *mp)
@@ -137,12 +117,11 @@ struct g *pick_next(struct m *mp)
 	struct g *gp;
 	bool inherit;
 
-	if (unlikely(load_rlx_u32(&pp->attn) || pp->directs >= DIRECT_MAX))
+	if (unlikely(load_rlx_u32(&pp->attn) || switches(pp) - pp->directmark > DIRECT_MAX))
 		return &mp->g0;
 	gp = runqget(pp, &inherit);
 	if (!gp)
 		return &mp->g0;
-	pp->directs++;
 	start_running(mp, pp, gp, inherit);
 	return gp;
 }
@@ -160,7 +139,6 @@ static void park_after(struct m *mp, struct g *old)
 {
 	park_unlock_fn unlockf = mp->after.unlockf;
 
-	store_rlx_ptr(&old->m, NULL);
 	/* A direct switch means that somebody waited, so sysmon's time is at most a slice old. */
 	old->waitsince = mp->curg ? load_rlx_i64(&sysmon_now) : nanotime();
 	count(mp->p, parks, 1);
@@ -205,7 +183,6 @@ static void preempt_after(struct m *mp, struct g *old)
 	struct gqueue q = { NULL, NULL };
 
 	(void)mp;
-	store_rlx_ptr(&old->m, NULL);
 	casgstatus(old, Grunning, Grunnable);
 	gqueue_push(&q, old);
 	globrunqputbatch(&q, 1);
@@ -222,7 +199,6 @@ void gopreempt(void)
 
 static void yield_after(struct m *mp, struct g *old)
 {
-	store_rlx_ptr(&old->m, NULL);
 	casgstatus(old, Grunning, Grunnable);
 	runqput(mp->p, old, false);
 	wakep();
@@ -241,12 +217,10 @@ void urge_yield(void)
 	next = pick_next(mp);
 	if (next != &mp->g0)
 		switch_to(mp, mp->curg, next, yield_after);
-	else if (mp->p->directs >= DIRECT_MAX && !runqempty(mp->p))
+	else if (!runqempty(mp->p))
 		switch_to(mp, mp->curg, next, yield_after); /* to the tail, behind those that wait */
 	else if (load_rlx_u32(&mp->p->attn) || globrunqsize() > 0)
 		switch_to(mp, mp->curg, next, preempt_after);
-	else
-		mp->p->directs = 0; /* nobody else */
 	leave();
 }
 
@@ -458,8 +432,8 @@ static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 
 	*inherit = false;
 	timers_run(pp, now);
-	if (load_rlx_u32(&pp->schedtick) - pp->globtick >= GLOBAL_TICK) {
-		pp->globtick = load_rlx_u32(&pp->schedtick);
+	if (load_rlx_u64(&pp->schedtick) - pp->globtick >= GLOBAL_TICK) {
+		pp->globtick = load_rlx_u64(&pp->schedtick);
 		gp = take_global(pp, 1);
 		if (gp)
 			return gp;
@@ -596,11 +570,11 @@ void schedule_loop(void)
 			return;
 		if (mp->spinning)
 			resetspinning(mp);
-		pp->directs = 0;
+		pp->directmark = switches(pp);
 		start_running(mp, pp, gp, inherit);
 		if (!inherit) {
 			store_rlx_i64(&pp->slicestart, nanotime());
-			store_rlx_u32(&pp->slicetick, load_rlx_u32(&pp->schedtick));
+			store_rlx_u64(&pp->slicetick, load_rlx_u64(&pp->schedtick));
 		}
 		switch_to(mp, &mp->g0, gp, NULL);
 	}

@@ -6,9 +6,17 @@
 #ifndef URGE_SCHED_PROC_H
 #define URGE_SCHED_PROC_H
 
+#include "sched/boot.h"
 #include "sched/runtime2.h"
+#include "sched/tls.h"
 
 /* ---- entering and leaving the runtime ------------------------------------------------------ */
+
+/* Fatal: the caller is in the runtime already. */
+__attribute__((noreturn, cold)) void enter_misuse(const struct m *mp);
+
+/* On the way out: a preemption that found us in the runtime is made good. */
+__attribute__((cold)) void leave_preempted(struct m *mp);
 
 /*
  * Every public function that touches the scheduler stands between the two. In between the thread
@@ -18,8 +26,30 @@
  *
  * enter returns NULL on a thread that is no M, or is one that runs no goroutine.
  */
-struct m *enter(void);
-void leave(void);
+static inline struct m *enter(void)
+{
+	struct m *mp = getm();
+
+	if (unlikely(!mp || !mp->curg))
+		return NULL;
+	if (unlikely(mp->locks != 0))
+		enter_misuse(mp);
+	mp->locks = 1;
+	barrier(); /* before everything that follows, for the handler on this thread */
+	if (unlikely(load_rlx_u32(&mp->attn)))
+		world_ended(mp);
+	return mp;
+}
+
+static inline void leave(void)
+{
+	struct m *mp = getm();
+
+	barrier();
+	mp->locks = 0;
+	if (unlikely(load_rlx_u32(&mp->preempt)))
+		leave_preempted(mp);
+}
 
 /* ---- goroutines ---------------------------------------------------------------------------- */
 

@@ -30,18 +30,7 @@
 #include "sched/stats.h"
 
 
-static inline struct g *slot_load(const struct p *pp, uint32_t i)
-{
-	return load_rlx_ptr(&pp->runq[i % RUNQ_SIZE]);
-}
-
-static inline void slot_store(struct p *pp, uint32_t i, struct g *gp)
-{
-	store_rlx_ptr(&pp->runq[i % RUNQ_SIZE], gp);
-}
-
-/* The ring is full: half of it and gp go to the global queue. False: a thief made room meanwhile. */
-static bool runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
+bool runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
 {
 	struct gqueue batch = { NULL, NULL };
 	uint32_t n = (t - h) / 2;
@@ -56,55 +45,6 @@ static bool runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
 	gqueue_push(&batch, gp);
 	globrunqputbatch(&batch, n + 1);
 	return true;
-}
-
-static void ringput(struct p *pp, struct g *gp)
-{
-	for (;;) {
-		uint32_t h = load_acq_u32(&pp->runqhead); /* pairs with the CAS of consumers */
-		uint32_t t = load_rlx_u32(&pp->runqtail);
-
-		if (likely(t - h < RUNQ_SIZE)) {
-			slot_store(pp, t, gp);
-			store_rel_u32(&pp->runqtail, t + 1); /* pairs with load_acq in runqgrab */
-			return;
-		}
-		if (runqputslow(pp, gp, h, t))
-			return;
-	}
-}
-
-void runqput(struct p *pp, struct g *gp, bool next)
-{
-	if (next) {
-		gp = xchg_ptr(&pp->runnext, gp);
-		if (!gp)
-			return;
-	}
-	ringput(pp, gp);
-}
-
-struct g *runqget(struct p *pp, bool *inherit)
-{
-	struct g *next = load_rlx_ptr(&pp->runnext);
-
-	/* Only the owner sets runnext, so a CAS that fails means that a thief took it. */
-	if (next && cas_ptr(&pp->runnext, next, NULL)) {
-		*inherit = true;
-		return next;
-	}
-	*inherit = false;
-	for (;;) {
-		uint32_t h = load_acq_u32(&pp->runqhead); /* pairs with the CAS of thieves */
-		uint32_t t = load_rlx_u32(&pp->runqtail);
-		struct g *gp;
-
-		if (t == h)
-			return NULL;
-		gp = slot_load(pp, h);
-		if (likely(cas_u32(&pp->runqhead, h, h + 1)))
-			return gp;
-	}
 }
 
 static void nap(int64_t ns)

@@ -8,18 +8,74 @@
 
 #include "sched/runtime2.h"
 
+static inline struct g *slot_load(const struct p *pp, uint32_t i)
+{
+	return (struct g *)load_rlx_ptr(&pp->runq[i % RUNQ_SIZE]);
+}
+
+static inline void slot_store(struct p *pp, uint32_t i, struct g *gp)
+{
+	store_rlx_ptr(&pp->runq[i % RUNQ_SIZE], gp);
+}
+
+/*
+ * The ring of pp, of which head and tail were h and t, is full: half of it and gp go to the global
+ * queue. False: a thief made room meanwhile.
+ */
+bool runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t);
+
 /*
  * Owner. Makes gp runnable on pp: as the next one (a former next one moves to the tail), or at the
  * tail. A full ring gives half of it to the global queue.
  */
-void runqput(struct p *pp, struct g *gp, bool next);
+static inline void runqput(struct p *pp, struct g *gp, bool next)
+{
+	if (next) {
+		gp = (struct g *)xchg_ptr(&pp->runnext, gp);
+		if (!gp)
+			return;
+	}
+	for (;;) {
+		uint32_t h = load_acq_u32(&pp->runqhead); /* pairs with the CAS of consumers */
+		uint32_t t = load_rlx_u32(&pp->runqtail);
+
+		if (likely(t - h < RUNQ_SIZE)) {
+			slot_store(pp, t, gp);
+			store_rel_u32(&pp->runqtail, t + 1); /* pairs with load_acq in runqgrab */
+			return;
+		}
+		if (runqputslow(pp, gp, h, t))
+			return;
+	}
+}
 
 /*
  * Owner. The next goroutine, NULL if there is none. *inherit is set when it came from runnext: it
  * then runs in what is left of the time slice, so that two that ready each other cannot starve
  * the ring.
  */
-struct g *runqget(struct p *pp, bool *inherit);
+static inline struct g *runqget(struct p *pp, bool *inherit)
+{
+	struct g *next = (struct g *)load_rlx_ptr(&pp->runnext);
+
+	/* Only the owner sets runnext, so a CAS that fails means that a thief took it. */
+	if (next && cas_ptr(&pp->runnext, next, NULL)) {
+		*inherit = true;
+		return next;
+	}
+	*inherit = false;
+	for (;;) {
+		uint32_t h = load_acq_u32(&pp->runqhead); /* pairs with the CAS of thieves */
+		uint32_t t = load_rlx_u32(&pp->runqtail);
+		struct g *gp;
+
+		if (t == h)
+			return NULL;
+		gp = slot_load(pp, h);
+		if (likely(cas_u32(&pp->runqhead, h, h + 1)))
+			return gp;
+	}
+}
 
 /* Thief, owner of pp: moves half of victim's ring to pp and returns one of them, NULL if none. */
 struct g *runqsteal(struct p *pp, struct p *victim, bool runnext_too);

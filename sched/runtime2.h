@@ -15,6 +15,7 @@
 #include "kernelshim/altstack.h"
 #include "kernelshim/atomic.h"
 #include "kernelshim/compiler.h"
+#include "kernelshim/context.h"
 #include "sched/lock.h"
 #include "sched/waitreason.h"
 
@@ -54,21 +55,19 @@ typedef bool (*park_unlock_fn)(struct g *gp, void *arg);
  */
 struct g {
 	/* the M that runs it writes, or its owner while it does not run */
-	void *sp;               /* saved context, see kernelshim/context.h */
+	struct context ctx;     /* while it does not run */
 	struct atomic_u32 status;
 	int32_t errno_;         /* its errno while it does not run */
 	struct g *schedlink;    /* in whichever queue or free list holds it */
-	struct atomic_ptr m;    /* the M that runs it */
+	struct atomic_ptr m;    /* the M that runs it, or did last */
 	uint64_t goid;
-	void *eh_caught;        /* __cxa_eh_globals while it does not run */
-	uint64_t eh_uncaught;
 	uint8_t waitreason;     /* enum waitreason */
 	uint8_t preempt_off;    /* attribute: URGE_PREEMPT_OFF */
 	uint8_t canary;         /* its stack has no guard: see sched/stack.c */
 	uint8_t class_;         /* of its stack's stride; constant while it has the stack */
-	uint32_t nopreempt;     /* depth of urge_nopreempt_begin */
 
 	/* as above, second line */
+	uint32_t nopreempt;     /* depth of urge_nopreempt_begin */
 	int64_t waitsince;      /* about when it parked, ns */
 	void *waitobj;          /* what it waits on, for dumps */
 
@@ -79,7 +78,6 @@ struct g {
 	uint32_t slab;          /* index of its slab */
 	uint32_t slot;          /* which stack of the slab */
 	void *tsan_fiber;
-	void *unused_;
 } cacheline_aligned;
 
 _Static_assert(sizeof(struct g) == 128, "two cache lines a goroutine header");
@@ -107,9 +105,11 @@ struct gtop {
 	uintptr_t gopc;         /* who started it */
 	uint64_t parentgoid;
 	struct timer sleep;
+	void *eh_caught;        /* __cxa_eh_globals while it does not run */
+	uint64_t eh_uncaught;
 	void *asan_fake_stack;
 	char name[24];
-	uint64_t pad_[3];
+	uint64_t pad_;
 };
 
 _Static_assert(sizeof(struct gtop) % 16 == 0, "keeps the stack aligned");
@@ -189,7 +189,7 @@ struct gqueue {
 
 /* A bundle of counters that one thread writes and everybody may sum up. */
 struct counters {
-	struct atomic_u64 spawned, exited, switches, steals, parks, deferred;
+	struct atomic_u64 spawned, exited, steals, parks, deferred;
 };
 
 struct timerheap {
@@ -207,11 +207,12 @@ struct p {
 	/* whoever owns it by status */
 	struct atomic_u32 status;
 	struct atomic_ptr m;    /* its M while Prunning or Psyscall */
-	uint32_t directs;       /* direct switches in a row */
-	struct atomic_u32 schedtick;   /* counts goroutines that got a slice */
-	struct atomic_u32 slicetick;   /* the schedtick whose beginning slicestart is */
+	struct atomic_u64 schedtick;   /* counts goroutines that got a slice */
+	struct atomic_u64 inherits;    /* counts those that got what was left of another's */
+	struct atomic_u64 slicetick;   /* the schedtick whose beginning slicestart is */
 	struct atomic_i64 slicestart;  /* ns */
-	uint32_t globtick;      /* schedtick at the last look at the global queue */
+	uint64_t directmark;    /* switches so far when schedule() last ran */
+	uint64_t globtick;      /* schedtick at the last look at the global queue */
 	struct atomic_u32 syscalltick; /* counts system calls */
 	struct g *gfree;        /* dead goroutines with stacks of the default size */
 	uint32_t ngfree;
@@ -223,7 +224,8 @@ struct p {
 	/* sched.lock */
 	struct p *link;         /* idle list */
 	/* sysmon */
-	uint32_t sysmon_schedtick, sysmon_syscalltick;
+	uint64_t sysmon_schedtick;
+	uint32_t sysmon_syscalltick;
 	int64_t sysmon_schedwhen, sysmon_syscallwhen;
 
 	/* run queue: the owner moves tail, owner and thieves move head by CAS */

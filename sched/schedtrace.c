@@ -42,7 +42,7 @@ static void print_p(struct fdprint *out, const struct p *pp)
 
 	field(out, "  P", pp->id);
 	field(out, ": status=", load_rlx_u32(&pp->status));
-	field(out, " schedtick=", load_rlx_u32(&pp->schedtick));
+	field(out, " schedtick=", (int64_t)load_rlx_u64(&pp->schedtick));
 	field(out, " syscalltick=", load_rlx_u32(&pp->syscalltick));
 	field_or_nil(out, " m=", mp != NULL, mp ? mp->id : 0);
 	field(out, " runqsize=", ringlen(pp));
@@ -71,10 +71,12 @@ static bool print_g(struct g *gp, void *arg)
 {
 	struct fdprint *out = arg;
 	uint32_t status = load_acq_u32(&gp->status);
-	const struct m *mp = load_rlx_ptr(&gp->m);
+	const struct m *mp = NULL;
 
 	if (status == Gdead)
 		return true;
+	if (status == Grunning || status == Gsyscall)
+		mp = load_rlx_ptr(&gp->m);
 	field(out, "  G", (int64_t)gp->goid);
 	field(out, ": status=", status);
 	fdp_char(out, '(');
@@ -118,7 +120,7 @@ static void schedtrace(int64_t now)
 		}
 		fdp_str(&out, "] schedticks=[ ");
 		for (int i = 0; i < n; i++) {
-			fdp_u64(&out, load_rlx_u32(&allp[i]->schedtick));
+			fdp_u64(&out, load_rlx_u64(&allp[i]->schedtick));
 			fdp_char(&out, ' ');
 		}
 		fdp_str(&out, "]\n");

@@ -30,6 +30,19 @@ struct cxa_eh_globals {
 	unsigned int uncaught;
 };
 
+/* The scheduler itself, on g0, throws nothing. */
+static inline void switch_exceptions(struct cxa_eh_globals *eh, struct gtop *old, struct gtop *next)
+{
+	if (old) {
+		old->eh_caught = eh->caught;
+		old->eh_uncaught = eh->uncaught;
+	}
+	if (next) {
+		eh->caught = next->eh_caught;
+		eh->uncaught = (unsigned int)next->eh_uncaught;
+	}
+}
+
 /* The new side's part of a goroutine's end: see g.c. */
 void goexit_after(struct m *mp, struct g *old);
 
@@ -40,10 +53,8 @@ static inline void arrive(void)
 	void (*fn)(struct m *, struct g *) = mp->after.fn;
 
 	sanitizer_finish_switch(mp->curg ? mp->curg->top->asan_fake_stack : mp->asan_fake_stack);
-	if (fn) {
-		mp->after.fn = NULL;
+	if (fn)
 		fn(mp, mp->after.old);
-	}
 }
 
 /*
@@ -54,6 +65,7 @@ static inline void switch_to(struct m *mp, struct g *old, struct g *next,
 			     void (*fn)(struct m *mp, struct g *old))
 {
 	void **fake_stack = &mp->asan_fake_stack;
+	int thread_errno;
 
 	if (old != &mp->g0) /* a stack's last exit gives its fake stack up */
 		fake_stack = fn == goexit_after ? NULL : &old->top->asan_fake_stack;
@@ -62,17 +74,17 @@ static inline void switch_to(struct m *mp, struct g *old, struct g *next,
 	mp->after.fn = fn;
 	mp->after.old = old;
 	mp->curg = next == &mp->g0 ? NULL : next;
-	old->errno_ = *mp->errnop;
-	*mp->errnop = next->errno_;
-	if (mp->eh) {
-		old->eh_caught = mp->eh->caught;
-		old->eh_uncaught = mp->eh->uncaught;
-		mp->eh->caught = next->eh_caught;
-		mp->eh->uncaught = (unsigned int)next->eh_uncaught;
-	}
+	thread_errno = *mp->errnop; /* mostly nothing changes, and a store less is a store less */
+	if (old->errno_ != thread_errno)
+		old->errno_ = thread_errno;
+	if (next->errno_ != thread_errno)
+		*mp->errnop = next->errno_;
+	if (mp->eh)
+		switch_exceptions(mp->eh, old == &mp->g0 ? NULL : old->top,
+				  next == &mp->g0 ? NULL : next->top);
 	sanitizer_start_switch(fake_stack, (void *)next->stack_lo,
 			       next->stack_hi - next->stack_lo, next->tsan_fiber);
-	context_switch(&old->sp, next->sp);
+	context_switch(&old->ctx, &next->ctx);
 	arrive();
 }
 

@@ -63,7 +63,6 @@ static void exitsyscall_after(struct m *mp, struct g *old)
 	lock(&sched.lock);
 	pp = pidleget();
 	unlock(&sched.lock);
-	store_rlx_ptr(&old->m, NULL);
 	casgstatus(old, Gsyscall, Grunnable);
 	if (pp) {
 		acquirep(mp, pp);

@@ -117,13 +117,13 @@ static int64_t look_at_syscall(struct p *pp, int64_t now, bool waits)
 static int64_t look_at_running(struct p *pp, int64_t now, bool waits)
 {
 	int64_t slice = load_rlx_i64(&time_slice);
-	uint32_t tick = load_rlx_u32(&pp->schedtick);
+	uint64_t tick = load_rlx_u64(&pp->schedtick);
 
 	if (pp->sysmon_schedtick != tick) {
 		pp->sysmon_schedtick = tick;
 		pp->sysmon_schedwhen = now;
 	}
-	if (load_rlx_u32(&pp->slicetick) == tick)
+	if (load_rlx_u64(&pp->slicetick) == tick)
 		pp->sysmon_schedwhen = load_rlx_i64(&pp->slicestart);
 	if (!waits && load_rlx_u32(&pp->attn) == 0)
 		return INT64_MAX;

@@ -38,6 +38,7 @@
 
 #define RECLAIM_PERIOD INT64_C(1000000000)
 #define RETRY_PERIOD INT64_C(100000000)
+#define STARTING_LOOK INT64_C(200000)
 #define ALL_SIGNALS (~(UINT64_C(3) << 31)) /* but glibc's 32 and 33 */
 
 static struct {
@@ -318,9 +319,14 @@ int template_start(void)
 
 void template_stop(void)
 {
+	uint32_t starting;
+
 	store_rel_u32(&template.stop, 1); /* pairs with load_acq in template_main */
 	poke();
 	pthread_join(template.thread, NULL);
+	/* those that it has just made are on their way to a slot, where the sweep below must find them */
+	while ((starting = load_acq_u32(&template.starting)) != 0) /* pairs with sub_u32 in place */
+		futex_wait(&template.starting.v, starting, nanotime() + STARTING_LOOK);
 	sysmon_stop();
 	pthread_join(template.sysmon, NULL);
 	sub_u32(&sched.nthreads, 2);

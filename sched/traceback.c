@@ -15,7 +15,6 @@
 #include "sched/urge.h"
 
 #include "kernelshim/clock.h"
-#include "kernelshim/context.h"
 #include "kernelshim/fdprint.h"
 #include "kernelshim/symtab.h"
 #include "kernelshim/unwind.h"
@@ -46,26 +45,13 @@ static void print_frame(struct fdprint *out, uintptr_t pc, bool signal_frame)
 	fdp_char(out, '\n');
 }
 
-/* From the registers that context_switch left on the stack. */
+/* The rest of its registers the unwind tables find in its frames. */
 static void regs_of_parked(struct unwind_regs *regs, const struct g *gp)
 {
-	const struct context_frame *frame = gp->sp;
-
 	*regs = (struct unwind_regs){ .known = 0 };
-#if defined(__x86_64__)
-	unwind_set(regs, UNWIND_RBX, frame->rbx);
-	unwind_set(regs, UNWIND_RBP, frame->rbp);
-	unwind_set(regs, UNWIND_R12, frame->r12);
-	unwind_set(regs, UNWIND_R13, frame->r13);
-	unwind_set(regs, UNWIND_R14, frame->r14);
-	unwind_set(regs, UNWIND_R15, frame->r15);
-#elif defined(__aarch64__)
-	for (unsigned i = 0; i < 10; i++)
-		unwind_set(regs, 19 + i, frame->x[i]);
-	unwind_set(regs, 29, frame->fp);
-#endif
-	unwind_set(regs, UNWIND_SP, (uintptr_t)(frame + 1));
-	unwind_set(regs, UNWIND_PC, frame->pc);
+	unwind_set(regs, UNWIND_SP, (uintptr_t)gp->ctx.sp);
+	unwind_set(regs, UNWIND_PC, gp->ctx.pc);
+	unwind_set(regs, UNWIND_FP, gp->ctx.fp);
 }
 
 static void print_stack(struct fdprint *out, struct unwind_regs *regs, const struct g *gp)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Parking and unparking of worker threads: no wake-up is lost.
  *
@@ -43,6 +44,9 @@
  * is a locked instruction and would drain the buffer; here it is a delayed addition, so that the
  * explicit barrier is shown to suffice by itself, as it must on a weaker machine. A barrier, a
  * lock acquisition and a compare-and-swap wait until the buffer has drained.
+ *
+ * With -DMEMBARRIER the pair of barriers is the asymmetric one: mb_frequent, the submitter's, is
+ * nothing, and mb_rare drains the buffers of all threads, one after the other, as membarrier does.
  *
  * Abstracted, and why no error can hide there:
  * - Tasks are counted, not named: putting and taking are single steps here. runq.pml shows for
@@ -100,6 +104,25 @@ byte unsubmitted = NT;
 byte hogs;
 
 #define fence(me)	empty(sb[me])
+
+#ifdef MEMBARRIER
+#define mb_frequent(me)	true
+inline mb_rare(me)
+{
+	fence(me);
+#ifndef MUT_MEMBARRIER_IS_A_FENCE
+	fence(0);
+	fence(1);
+#if NM > 2
+	fence(2);
+#endif
+	fence(FOREIGN)
+#endif
+}
+#else
+#define mb_frequent	fence
+#define mb_rare		fence
+#endif
 
 inline memory_step(i)
 {
@@ -225,7 +248,7 @@ inline submit(me, where, pp, mp)
 {
 	sb[me]!where;
 #ifndef MUT_SUBMIT_NO_BARRIER
-	fence(me);
+	mb_frequent(me);
 #endif
 	wakep(me, pp, mp)
 }
@@ -306,7 +329,7 @@ idle:
 	stop_spinning();
 #endif
 #ifndef MUT_PARK_NO_BARRIER
-	fence(id);
+	mb_rare(id);
 #endif
 	look_into_queues(i, found);
 #ifdef MUT_UNSPIN_AFTER_LOOKING
@@ -374,7 +397,7 @@ execute:
 		sb[id]!p;
 #ifndef MUT_BATCH_NO_WAKEP
 		if
-		:: !spinning -> fence(id); wakep(id, pp, mp)
+		:: !spinning -> mb_frequent(id); wakep(id, pp, mp)
 		:: else		/* resetspinning is about to do it */
 		fi
 #endif

@@ -1,4 +1,6 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
+#
 # Checks the models of the scheduler's protocols with spin.
 #
 #	run.sh [scratch folder, default build/tests/model]
@@ -107,11 +109,13 @@ mutations_of()
 	grep -E '^#(el)?if' "$models/$1.pml" | grep -oE 'MUT_[A-Z_]+' | sort -u
 }
 
-mapfile -t all < <(mutations_of parking)
-start parking - -DNM=3 -DNP=2 -DNT=3
+mapfile -t all < <(mutations_of parking | grep -v MEMBARRIER)
+start parking - -DNM=3 -DNP=2 -DNT=2
 start parking - -DNM=3 -DNP=3 -DNT=2
 start parking - -DNM=2 -DNP=3 -DNT=3
+start parking - -DNM=3 -DNP=2 -DNT=2 -DMEMBARRIER
 mutations parking -DNM=2 -DNP=2 -DNT=3 -- "${all[@]}"
+mutations parking -DNM=2 -DNP=2 -DNT=3 -DMEMBARRIER -- MUT_MEMBARRIER_IS_A_FENCE
 
 # Which one shows needs a full ring, an empty one, or the watcher.
 start runq - -DFILL=4
@@ -122,9 +126,11 @@ mutations runq -DFILL=4 -- "${all[@]}"
 mutations runq -DFILL=4 -DOWN=0 -- MUT_GRAB_PUBLISH_FIRST
 mutations runq -DFILL=0 -DWATCHER -- MUT_EMPTY_NO_SECOND_LOOK
 
-mapfile -t all < <(mutations_of sysmon_sleep)
+mapfile -t all < <(mutations_of sysmon_sleep | grep -v MEMBARRIER)
 start sysmon_sleep -
+start sysmon_sleep - -DNDEADLINES=1 -DMEMBARRIER
 mutations sysmon_sleep -- "${all[@]}"
+mutations sysmon_sleep -DMEMBARRIER -- MUT_MEMBARRIER_IS_A_FENCE
 
 wait
 passed=0

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The run queue of a P: each task is taken exactly once, and runqempty does not lie.
  *
@@ -82,8 +83,8 @@ inline take(gp)
 }
 
 /*
- * Each compare-and-swap is written AT(..., x == old); then a step that begins with IF(..., x == old).
- * A mutation compares in the first step and stores in the second.
+ * Each compare-and-swap is written X_AT(x == old), then a step that begins with X_IF(x == old). A
+ * mutation compares in the first step and stores in the second.
  */
 #define SWAP_AT(x_is_old)
 #define SWAP_IF(x_is_old)	(x_is_old)
@@ -186,7 +187,11 @@ inline runqget(p)
 		GET_RUNNEXT_AT(runnext == gp)
 		atomic {
 			if
-			:: GET_RUNNEXT_IF(runnext == gp) -> runnext = 0; note_empty(); take(gp); t = 1
+			:: GET_RUNNEXT_IF(runnext == gp) ->
+				runnext = 0;
+				note_empty();
+				take(gp);
+				t = 1
 			:: else -> gp = 0
 			fi
 		}

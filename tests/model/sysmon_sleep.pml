@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * sysmon's sleep: it never sleeps beyond a deadline.
  *
@@ -27,6 +28,8 @@
  * and the release of the lock go through it. Taking the lock drains the buffer; arming the
  * timerfd does not, although the kernel's path would: the barrier is shown to suffice without
  * it.
+ * With -DMEMBARRIER the producer's barrier is nothing (mb_frequent), and sysmon's drains the
+ * buffers of all threads, one after the other, as membarrier does (mb_rare).
  *
  * Abstracted, and why no error can hide there:
  * - Only the order of times matters: three of them, and INF. The clock jumps to the armed time
@@ -64,6 +67,21 @@ bit sleeping;
 byte busy;			/* producers between publication and the end of their protocol */
 
 #define fence(me)	empty(sb[me])
+
+#ifdef MEMBARRIER
+#define mb_frequent(me)	true
+inline mb_rare(me)
+{
+	fence(me);
+#ifndef MUT_MEMBARRIER_IS_A_FENCE
+	fence(0);
+	fence(1)
+#endif
+}
+#else
+#define mb_frequent	fence
+#define mb_rare		fence
+#endif
 
 inline memory_step(i)
 {
@@ -159,7 +177,7 @@ proctype sysmon()
 #endif
 #ifndef MUT_PUBLISH_AFTER_SCAN
 #ifndef MUT_SYSMON_NO_BARRIER
-		fence(SYSMON);
+		mb_rare(SYSMON);
 #endif
 		scan(0);
 #endif
@@ -199,7 +217,7 @@ proctype producer(byte id)
 		fi;
 		sb[id]!id, d;
 #ifndef MUT_PRODUCER_NO_BARRIER
-		fence(id);
+		mb_frequent(id);
 #endif
 		if
 		:: until > d -> sysmon_arm(id, d)

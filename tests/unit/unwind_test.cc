@@ -340,6 +340,7 @@ extern "C" void unwind_test_restorer(void);
 #if defined(__x86_64__)
 __asm__(".pushsection .text\n"
 	"	nop\n"
+	".globl unwind_test_restorer\n"
 	"unwind_test_restorer:\n"
 	"	movq $15, %rax\n"
 	"	syscall\n"
@@ -347,6 +348,7 @@ __asm__(".pushsection .text\n"
 #elif defined(__aarch64__)
 __asm__(".pushsection .text\n"
 	"	nop\n"
+	".globl unwind_test_restorer\n"
 	"unwind_test_restorer:\n"
 	"	mov x8, #139\n"
 	"	svc #0\n"
@@ -370,6 +372,7 @@ TEST_F(Unwind, ATrampolineWithoutTables)
 	const int leaf = interrupted.depth ? pair.ours.find(interrupted.frames[0].pc) : -1;
 
 	ASSERT_GE(leaf, 2);
+	EXPECT_EQ((uintptr_t)unwind_test_restorer, pair.ours.frames[leaf - 1].pc);
 	EXPECT_TRUE(pair.ours.frames[leaf - 1].signal_frame);
 	EXPECT_EQ(0, pair.ours.result);
 	EXPECT_EQ(interrupted.depth, pair.ours.depth - leaf);
@@ -406,12 +409,14 @@ extern "C" void unwind_test_with_fp(void (*call)(void));
 extern "C" void unwind_test_without_fp(void (*call)(void));
 #if defined(__x86_64__)
 __asm__(".pushsection .text\n"
+	".globl unwind_test_with_fp\n"
 	"unwind_test_with_fp:\n"
 	"	pushq %rbp\n"
 	"	movq %rsp, %rbp\n"
 	"	call *%rdi\n"
 	"	popq %rbp\n"
 	"	ret\n"
+	".globl unwind_test_without_fp\n"
 	"unwind_test_without_fp:\n"
 	"	pushq %rbp\n"
 	"	movl $12345, %ebp\n"
@@ -421,12 +426,14 @@ __asm__(".pushsection .text\n"
 	".popsection\n");
 #elif defined(__aarch64__)
 __asm__(".pushsection .text\n"
+	".globl unwind_test_with_fp\n"
 	"unwind_test_with_fp:\n"
 	"	stp x29, x30, [sp, #-16]!\n"
 	"	mov x29, sp\n"
 	"	blr x0\n"
 	"	ldp x29, x30, [sp], #16\n"
 	"	ret\n"
+	".globl unwind_test_without_fp\n"
 	"unwind_test_without_fp:\n"
 	"	stp x29, x30, [sp, #-16]!\n"
 	"	mov x29, #12345\n"
@@ -502,6 +509,7 @@ TEST_F(Unwind, AnUnknownRegisterIsAnErrorAndKeepsTheFrame)
 extern "C" const char unwind_test_record[];
 #if defined(__x86_64__)
 __asm__(".pushsection .text\n"
+	".globl unwind_test_record\n"
 	"unwind_test_record:\n"
 	"	.cfi_startproc\n"
 	"	.cfi_def_cfa %rbp, 16\n"
@@ -511,6 +519,7 @@ __asm__(".pushsection .text\n"
 	".popsection\n");
 #elif defined(__aarch64__)
 __asm__(".pushsection .text\n"
+	".globl unwind_test_record\n"
 	"unwind_test_record:\n"
 	"	.cfi_startproc\n"
 	"	.cfi_def_cfa x29, 16\n"
@@ -607,6 +616,7 @@ static void on_step(int, siginfo_t *, void *context)
 extern "C" void unwind_test_trap_on(void);
 extern "C" void unwind_test_trap_off(void);
 __asm__(".pushsection .text\n"
+	".globl unwind_test_trap_on\n"
 	"unwind_test_trap_on:\n"
 	"	.cfi_startproc\n"
 	"	pushfq\n"
@@ -616,6 +626,7 @@ __asm__(".pushsection .text\n"
 	"	.cfi_adjust_cfa_offset -8\n"
 	"	ret\n"
 	"	.cfi_endproc\n"
+	".globl unwind_test_trap_off\n"
 	"unwind_test_trap_off:\n"
 	"	.cfi_startproc\n"
 	"	pushfq\n"
