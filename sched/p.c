@@ -90,8 +90,8 @@ static bool pidleremove(struct p *pp)
 	return true;
 }
 
-/* Everything that a P which goes away holds for others goes to them. */
-static void pdead(struct p *pp)
+/* The goroutines of a P that nobody will run go to the global queue. */
+static void give_away_goroutines(struct p *pp)
 {
 	struct gqueue q = { NULL, NULL };
 	uint32_t n = 0;
@@ -105,6 +105,13 @@ static void pdead(struct p *pp)
 		store_rlx_u32(&sched.globq[pp->node].size,
 			      load_rlx_u32(&sched.globq[pp->node].size) + n);
 	}
+}
+
+/* Everything that a P which goes away holds for others goes to them. */
+static void pdead(struct p *pp)
+{
+	assert_held(&sched.lock);
+	give_away_goroutines(pp);
 	gfpurge(pp);
 	and_u32(&pp->attn, ~(uint32_t)PATTN_DRAIN);
 	store_rel_u32(&pp->status, Pdead);
@@ -132,6 +139,31 @@ bool pdrain(struct m *mp)
 	return true;
 }
 
+void retirep(struct p *pp)
+{
+	bool dead;
+
+	lock(&sched.lock);
+	dead = pp->id >= load_rlx_i32(&sched.gomaxprocs);
+	if (load_rlx_u32(&pp->attn) & PATTN_STOP) {
+		pstopped(pp); /* with its goroutines; the start sees to both */
+		unlock(&sched.lock);
+		return;
+	}
+	if (dead) {
+		pdead(pp);
+	} else {
+		and_u32(&pp->attn, ~(uint32_t)PATTN_DRAIN);
+		give_away_goroutines(pp);
+		pidleput(pp);
+	}
+	unlock(&sched.lock);
+	if (dead)
+		timers_move(pp);
+	else
+		timers_cover(load_acq_i64(&pp->timers.minwhen));
+}
+
 void handoffp(struct p *pp)
 {
 	if (load_rlx_u32(&pp->attn) == 0) {
@@ -146,28 +178,8 @@ void handoffp(struct p *pp)
 			return;
 		}
 	}
-	lock(&sched.lock);
-	if (load_rlx_u32(&pp->attn) & PATTN_STOP) {
-		pstopped(pp);
-		unlock(&sched.lock);
-		return;
-	}
-	if (pp->id >= load_rlx_i32(&sched.gomaxprocs)) {
-		pdead(pp);
-		unlock(&sched.lock);
-		timers_move(pp);
-		wakep();
-		return;
-	}
-	and_u32(&pp->attn, ~(uint32_t)PATTN_DRAIN);
-	if (globrunqsize() > 0 || !runqempty(pp)) {
-		unlock(&sched.lock);
-		startm(pp, false);
-		return;
-	}
-	pidleput(pp);
-	unlock(&sched.lock);
-	timers_cover(load_acq_i64(&pp->timers.minwhen));
+	retirep(pp);
+	idle_p_look();
 }
 
 /* ---- GOMAXPROCS ---------------------------------------------------------------------------- */
@@ -253,8 +265,8 @@ int procresize(int n)
 			else
 				preemptone(allp[i]);
 		}
-		for (int i = old; i < n && anyone_waits(); i++)
-			wakep();
+		if (n > old)
+			idle_p_look();
 	}
 	unlock(&procresize_lock);
 	return err;

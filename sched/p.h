@@ -22,6 +22,12 @@ struct p *pidleget(void);
 void handoffp(struct p *pp);
 
 /*
+ * Puts a P that the caller owns and no M runs into the idle list, its goroutines into the global
+ * queue; or brings it to the end that a stop of the world or a smaller GOMAXPROCS has for it.
+ */
+void retirep(struct p *pp);
+
+/*
  * In findrunnable, when pp.attn says that GOMAXPROCS has shrunk: gives up the calling M's P, whose
  * goroutines and timers go to others. False: GOMAXPROCS has grown again, the P stays.
  */

@@ -13,12 +13,13 @@
  *	1. work into a queue			1. P into the idle list (npidle++)
  *	2. barrier				2. nmspinning--
  *	3. an idle P, and nobody spins?		3. barrier
- *	   then start one that spins		4. look into all queues and at timers again;
+ *	   then start one that spins		4. look into all queues again;
  *						   work? take an idle P, spin again
  *
- * Either the submitter sees that nobody spins, or the last look sees the work. A spinning M that
- * finds work starts the next spinning one (resetspinning) before it runs it, so that wake-ups spread.
- * tests/model/parking.pml is the model.
+ * Either the submitter sees the idle P and that nobody spins, or the last look sees the work. The
+ * last look is for every M that gives up a P, also one that did not spin (Go's does not look then):
+ * a submitter that saw no idle P counts on it. A spinning M that finds work starts the next spinning
+ * one (resetspinning) before it runs it, so that wake-ups spread. tests/model/parking.pml is the model.
  *
  * The submitter's barrier is on the way of every ready(), so it is the free half of an asymmetric
  * pair: the other side pays with membarrier (mb_frequent, mb_rare).
@@ -307,11 +308,13 @@ noinline static void wakep_slow(void)
 		return;
 	lock(&sched.lock);
 	pp = pidleget();
+	if (!pp) /* under the lock: whoever puts a P there next must see that nobody spins */
+		sub_u32(&sched.nmspinning, 1);
 	unlock(&sched.lock);
 	if (pp)
 		startm(pp, true);
-	else
-		sub_u32(&sched.nmspinning, 1);
+	else if (!load_rlx_u32(&sysmon_watching))
+		sysmon_watch();
 }
 
 void wakep(void)
@@ -321,6 +324,13 @@ void wakep(void)
 		wakep_slow();
 	else if (unlikely(!load_rlx_u32(&sysmon_watching)))
 		sysmon_watch();
+}
+
+void idle_p_look(void)
+{
+	mb_rare(); /* pairs with mb_frequent in wakep */
+	if (anyone_waits())
+		wakep();
 }
 
 /* It found work: the next one may spin. */
@@ -385,15 +395,13 @@ static struct g *stealwork(struct m *mp, bool *again)
 			}
 			if (victim == pp)
 				continue;
-			if (last && timers_run(victim, nanotime()) > 0)
-				*again = true;
-			if (load_rlx_u32(&victim->status) == Pidle)
-				continue;
+			if (last && timers_run(victim, nanotime()) > 0) {
+				*again = true; /* and the own ring is no longer empty */
+				return NULL;
+			}
 			gp = runqsteal(pp, victim, last);
 			if (gp)
 				return gp;
-			if (*again)
-				return NULL;
 		}
 	}
 	return NULL;
@@ -401,6 +409,10 @@ static struct g *stealwork(struct m *mp, bool *again)
 
 /* ---- findrunnable -------------------------------------------------------------------------- */
 
+/*
+ * Goroutines that move from the global queue into a ring pass a last look that has read the ring
+ * and not yet the global queue: so who moves them wakes somebody for them, as a submitter does.
+ */
 static struct g *take_global(struct p *pp, uint32_t max)
 {
 	struct g *gp;
@@ -410,17 +422,9 @@ static struct g *take_global(struct p *pp, uint32_t max)
 	lock(&sched.lock);
 	gp = globrunqget(pp, max);
 	unlock(&sched.lock);
+	if (max > 1 && !runqempty(pp))
+		wakep();
 	return gp;
-}
-
-static bool any_runq(void)
-{
-	int n = load_rlx_i32(&sched.gomaxprocs);
-
-	for (int i = 0; i < n; i++)
-		if (!runqempty(allp[i]))
-			return true;
-	return globrunqsize() > 0;
 }
 
 /* Everything that needs the P but not sched.lock. *again: start over. */
@@ -455,19 +459,17 @@ static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 	return NULL;
 }
 
-/* Gives the P up. A goroutine: found at the last moment. NULL with mp->p set: start over. */
-static struct g *give_up_p(struct m *mp)
+/* Gives the P up; false: it is wanted for something else. */
+static bool give_up_p(struct m *mp)
 {
-	struct g *gp = NULL;
+	bool idle;
 
 	lock(&sched.lock);
-	if (load_rlx_u32(&mp->p->attn) == 0) {
-		gp = globrunqget(mp->p, RUNQ_SIZE);
-		if (!gp)
-			pidleput(releasep(mp));
-	}
+	idle = load_rlx_u32(&mp->p->attn) == 0;
+	if (idle)
+		pidleput(releasep(mp));
 	unlock(&sched.lock);
-	return gp;
+	return idle;
 }
 
 /* An idle P for the calling M, which has none. */
@@ -483,13 +485,18 @@ static bool acquire_idle_p(struct m *mp)
 	return pp != NULL;
 }
 
-/* The last look of an M that spun and has given up its P. True: it has a P again, and spins. */
+/*
+ * The last look of an M that has given up its P, whether it spun or not: a submitter that saw no
+ * idle P relies on it as well. True: it has a P again, and spins.
+ */
 static bool last_look(struct m *mp)
 {
-	mp->spinning = false;
-	sub_u32(&sched.nmspinning, 1);
+	if (mp->spinning) {
+		mp->spinning = false;
+		sub_u32(&sched.nmspinning, 1);
+	}
 	mb_rare(); /* pairs with mb_frequent in wakep */
-	if (!any_runq() || !acquire_idle_p(mp))
+	if (!anyone_waits() || !acquire_idle_p(mp))
 		return false;
 	become_spinning(mp);
 	return true;
@@ -543,13 +550,10 @@ static struct g *findrunnable(struct m *mp, bool *inherit)
 			return gp;
 		if (again)
 			continue;
-		gp = give_up_p(mp);
-		if (gp)
-			return gp;
-		if (mp->p)
+		if (!give_up_p(mp))
 			continue;
 		spun = mp->spinning;
-		if (spun && last_look(mp))
+		if (last_look(mp))
 			continue;
 		if (!wait_in_netpoll(mp, spun))
 			if (!stopm(mp))

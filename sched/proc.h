@@ -94,6 +94,11 @@ bool anyone_waits(void);
 /* On g0: runs goroutines until the thread is to end. */
 void schedule_loop(void);
 
+/*
+ * The last look on behalf of an idle P that no M has given up: after it came into the idle list.
+ */
+void idle_p_look(void);
+
 /* Something became runnable: gets an idle P running if nobody looks for work already. */
 void wakep(void);
 

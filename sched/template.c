@@ -123,6 +123,7 @@ static bool place(struct m *mp)
 	for (int i = 0; i < SPARE_MS; i++)
 		if (!load_rlx_ptr(&template.spares[i]) && cas_ptr(&template.spares[i], NULL, mp)) {
 			sub_u32(&template.starting, 1);
+			idle_p_look(); /* some may have been left without a thread */
 			mpark(mp, INT64_MAX);
 			if (!mp->nextp)
 				return false;
@@ -200,24 +201,24 @@ static uint32_t missing(void)
 	return want;
 }
 
-/* No thread is to be had: the Ps that wait for one become idle, their goroutines everybody's. */
+/*
+ * No thread is to be had: the Ps that wait for one become idle, and their goroutines everybody's.
+ * They are not offered to wakep again before a thread is there to be woken.
+ */
 static void give_up_wanting(void)
 {
 	struct p *pp;
+	bool idle_m;
 
 	while ((pp = take_wanting()) != NULL) {
-		struct gqueue q = { NULL, NULL };
-		uint32_t n = runqlen(pp);
-
-		runqdrain(pp, &q);
-		if (q.head)
-			globrunqputbatch(&q, n);
-		lock(&sched.lock);
-		pidleput(pp);
-		unlock(&sched.lock);
-		timers_cover(load_acq_i64(&pp->timers.minwhen));
+		retirep(pp);
 		sub_u32(&sched.nmrunning, 1);
 	}
+	lock(&sched.lock);
+	idle_m = sched.midle != NULL;
+	unlock(&sched.lock);
+	if (idle_m)
+		idle_p_look();
 }
 
 /* ---- the thread ---------------------------------------------------------------------------- */

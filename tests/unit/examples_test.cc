@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* The programs of examples/: exact output and exit status. */
+#include "tests/unit/child.h"
+
+/* A slice so long that a busy machine does not change the order. */
+static const std::vector<std::string> no_preemption = { "URGEDEBUG=slice=10000000" };
+
+static const char *const ten_lines = "A:  9\nA:  0\nA:  1\nA:  2\nA:  3\nA:  4\nA:  5\nA:  6\n"
+				     "A:  7\nA:  8\n";
+
+TEST(Examples, HelloSaysHello)
+{
+	Outcome hello = in_child(program("examples/hello"));
+
+	EXPECT_EXITED(0, hello);
+	EXPECT_EQ("hello world in goroutine\n", hello.out);
+	EXPECT_EQ("", hello.err);
+}
+
+TEST(Examples, TenRunsTheLastOneFirst)
+{
+	Outcome ten = in_child(program("examples/ten", { "sleep" }, no_preemption));
+
+	EXPECT_EXITED(0, ten);
+	EXPECT_EQ(ten_lines, ten.out);
+	EXPECT_EQ("", ten.err);
+}
+
+TEST(Examples, TenBlockedForEverIsADeadlock)
+{
+	Outcome ten = in_child(program("examples/ten", { "block" }, no_preemption));
+
+	EXPECT_EXITED(2, ten);
+	EXPECT_EQ(ten_lines, ten.out);
+	EXPECT_EQ(0u, ten.err.find("fatal error: all goroutines are asleep - deadlock!\n\n"
+				   "goroutine 1 [sync.WaitGroup.Wait] main:\n"))
+		<< ten.err;
+}
+
+TEST(Examples, TenRefusesOtherArguments)
+{
+	EXPECT_EXITED(1, in_child(program("examples/ten", { "sit" })));
+	EXPECT_EXITED(1, in_child(program("examples/ten", { "sleep", "block" })));
+}
+
+TEST(Examples, TheWorldStopsBesideAnEndlessLoop)
+{
+	if (sanitized())
+		GTEST_SKIP() << "a program with a sanitizer is preempted at calls only";
+	Outcome loop = in_child(program("examples/loop_stw"));
+
+	EXPECT_EXITED(0, loop);
+	EXPECT_EQ("the loop runs\nthe world has stopped: the loop stands still\n"
+		  "the world goes on: the loop runs again\n",
+		  loop.out);
+	EXPECT_EQ("", loop.err);
+}
