@@ -142,10 +142,12 @@ EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 UNIT_TESTS := $(patsubst tests/unit/%.cc,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.cc))
 LONG_TESTS := $(patsubst %.cc,$(BUILD)/%,$(wildcard tests/stress/*_test.cc tests/torture/*_test.cc))
 # Each C program of the tests comes twice: X with the archive, X.shared with the shared library.
+# Those in internal/ call what the library hides, and come once.
 TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/*.c))
+INTERNAL_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/internal/*.c))
 
 C_OBJECTS := $(call objects,$(filter %.c,$(LIB_SOURCES))) $(BENCH_OBJECTS) $(LAB_OBJECTS) \
-	$(EXAMPLES:%=%.o) $(TEST_PROGRAMS:%=%.o)
+	$(EXAMPLES:%=%.o) $(TEST_PROGRAMS:%=%.o) $(INTERNAL_PROGRAMS:%=%.o)
 CXX_OBJECTS := $(UNIT_TESTS:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.o) $(LONG_TESTS:%=%.o)
 
 LIBRARIES := $(BUILD)/liburge.a $(BUILD)/liburge.so.0 $(BUILD)/liburge.so
@@ -155,7 +157,7 @@ PROGRAMS := $(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES)
 all: $(LIBRARIES) $(PROGRAMS)
 # ONLY: the googletest programs to build, below build/tests; all if it is empty.
 all-tests: all $(filter $(or $(ONLY:%=$(BUILD)/tests/%),%),$(UNIT_TESTS) $(LONG_TESTS)) \
-	$(TEST_PROGRAMS) $(TEST_PROGRAMS:%=%.shared)
+	$(TEST_PROGRAMS) $(TEST_PROGRAMS:%=%.shared) $(INTERNAL_PROGRAMS)
 
 # ---- compiling -----------------------------------------------------------------------------------
 
@@ -230,8 +232,15 @@ $(EXAMPLES) $(TEST_PROGRAMS): %: %.o $(BUILD)/liburge.a
 $(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES) $(TEST_PROGRAMS):
 	$(call say,LINK,$@)$(link-c) $(filter %.o %.a,$^) $(PRIVATE_LIBS) -lm
 
+# The state that preemption must keep, in assembly, belongs to these.
+$(patsubst %,$(BUILD)/tests/programs/%,preempt_regs preempt_regs.shared internal/preempt_storm): \
+	$(call objects,$(call native,$(wildcard tests/programs/regs_*.S)))
+
+$(INTERNAL_PROGRAMS): %: %.o $(BUILD)/liburge-internal.a
+	$(call say,LINK,$@)$(link-c) $(filter %.o %.a,$^) $(PRIVATE_LIBS) -lm
+
 $(TEST_PROGRAMS:%=%.shared): %.shared: %.o $(BUILD)/liburge.so
-	$(call say,LINK,$@)$(link-c) $< -L$(BUILD) -lurge -Wl,-rpath,$(abspath $(BUILD)) -lpthread -lm
+	$(call say,LINK,$@)$(link-c) $(filter %.o,$^) -L$(BUILD) -lurge -Wl,-rpath,$(abspath $(BUILD)) -lpthread -lm
 
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/liburge-internal.a
 $(LONG_TESTS): %: %.o $(BUILD)/liburge-internal.a

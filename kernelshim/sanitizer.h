@@ -84,13 +84,13 @@ static inline void *sanitizer_fiber_self(void)
 #endif
 }
 
-static inline void sanitizer_fiber_free(void *fiber)
+static inline void sanitizer_fiber_free(void **fiber)
 {
 #ifdef URGE_TSAN
-	if (fiber)
-		__tsan_destroy_fiber(fiber);
+	if (*fiber)
+		__tsan_destroy_fiber(*fiber);
 #endif
-	(void)fiber;
+	*fiber = NULL;
 }
 
 #endif

@@ -42,46 +42,74 @@ void gostart(void);
 
 /* ---- free lists ---------------------------------------------------------------------------- */
 
-static void gfree_push(unsigned class_, struct g *list, uint32_t n)
+/*
+ * The global lists are stacks of batches, so that moving one costs the same whatever its length:
+ * walking over dead goroutines is a cache miss each. The first one of a batch holds the link to the
+ * next batch and the number, in fields that a dead goroutine does not need.
+ */
+static void gfree_push(unsigned class_, struct g *batch, uint32_t n)
 {
 	bool was_empty;
 
+	batch->waitsince = n;
 	lock(&gfree.lock);
 	was_empty = !gfree.list[class_];
-	while (list) {
-		struct g *gp = list;
-
-		list = gp->schedlink;
-		gp->schedlink = gfree.list[class_];
-		gfree.list[class_] = gp;
-	}
+	batch->waitobj = gfree.list[class_];
+	gfree.list[class_] = batch;
 	gfree.n[class_] += n;
 	unlock(&gfree.lock);
 	if (was_empty)
 		template_reclaim();
 }
 
-static struct g *gfree_pop(unsigned class_, uint32_t max, uint32_t *n)
+/* A batch, its number in *n; NULL if there is none. */
+static struct g *gfree_pop(unsigned class_, uint32_t *n)
 {
-	struct g *list = NULL;
+	struct g *batch;
 
 	*n = 0;
-	if (!__atomic_load_n(&gfree.n[class_], __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&gfree.list[class_], __ATOMIC_RELAXED))
 		return NULL;
 	lock(&gfree.lock);
-	while (*n < max && gfree.list[class_]) {
-		struct g *gp = gfree.list[class_];
-
-		gfree.list[class_] = gp->schedlink;
-		gp->schedlink = list;
-		list = gp;
-		++*n;
+	batch = gfree.list[class_];
+	if (batch) {
+		gfree.list[class_] = batch->waitobj;
+		*n = (uint32_t)batch->waitsince;
+		gfree.n[class_] -= *n;
+		if (gfree.n[class_] < gfree.lowest[class_])
+			gfree.lowest[class_] = gfree.n[class_];
 	}
-	gfree.n[class_] -= *n;
-	if (gfree.n[class_] < gfree.lowest[class_])
-		gfree.lowest[class_] = gfree.n[class_];
 	unlock(&gfree.lock);
-	return list;
+	return batch;
+}
+
+/* Gives idle goroutines of a class back. In chunks: the slabs' lock and the mmap lock are others' too. */
+static void reclaim(unsigned class_, uint32_t idle)
+{
+	while (idle > 0) {
+		struct g *chunk = NULL;
+		uint32_t got = 0;
+
+		while (got < RECLAIM_CHUNK && got < idle) {
+			uint32_t n;
+			struct g *batch = gfree_pop(class_, &n), *last = batch;
+
+			if (!batch)
+				break;
+			sanitizer_fiber_free(&last->tsan_fiber);
+			while (last->schedlink) {
+				last = last->schedlink;
+				sanitizer_fiber_free(&last->tsan_fiber);
+			}
+			last->schedlink = chunk;
+			chunk = batch;
+			got += n;
+		}
+		stack_release(chunk);
+		if (got == 0 || got >= idle)
+			break;
+		idle -= got;
+	}
 }
 
 bool gfree_reclaim(void)
@@ -94,20 +122,7 @@ bool gfree_reclaim(void)
 		lock(&gfree.lock);
 		idle = gfree.lowest[class_];
 		unlock(&gfree.lock);
-		while (idle > 0) { /* in chunks: the lock and the mmap lock are others' too */
-			uint32_t n;
-			struct g *list;
-
-			list = gfree_pop(class_, idle < RECLAIM_CHUNK ? idle : RECLAIM_CHUNK, &n);
-			for (struct g *gp = list; gp; gp = gp->schedlink) {
-				sanitizer_fiber_free(gp->tsan_fiber);
-				gp->tsan_fiber = NULL;
-			}
-			stack_release(list);
-			if (n == 0)
-				break;
-			idle -= n;
-		}
+		reclaim(class_, idle);
 		lock(&gfree.lock);
 		gfree.lowest[class_] = gfree.n[class_];
 		more |= gfree.n[class_] > 0;
@@ -125,9 +140,25 @@ void gfree_forget(void)
 	unlock(&gfree.lock);
 }
 
+/*
+ * The next one to be taken is fetched into the cache: its header two takes ahead, the top of its
+ * stack one.
+ */
+static inline void gfree_prefetch(const struct g *next)
+{
+	const char *top;
+
+	if (!next)
+		return;
+	__builtin_prefetch(next->schedlink, 1);
+	top = (const char *)next->top;
+	for (int line = -4; line <= 1; line++)
+		__builtin_prefetch(top + line * CACHE_LINE, 1);
+}
+
 static struct g *gfget(struct p *pp, unsigned class_)
 {
-	bool local = pp && class_ == stack_class_default();
+	bool local = pp && class_ == STACK_CLASS_DEFAULT;
 	struct g *gp;
 	uint32_t n;
 
@@ -135,21 +166,26 @@ static struct g *gfget(struct p *pp, unsigned class_)
 		gp = pp->gfree;
 		pp->gfree = gp->schedlink;
 		pp->ngfree--;
+		gfree_prefetch(pp->gfree);
 		return gp;
 	}
-	gp = gfree_pop(class_, local ? GFREE_BATCH : 1, &n);
+	gp = gfree_pop(class_, &n);
 	if (!gp)
 		gp = stack_alloc(class_, local ? GFREE_BATCH : 1, &n);
-	if (gp && local) {
+	if (!gp || n == 1)
+		return gp;
+	if (local) {
 		pp->gfree = gp->schedlink;
 		pp->ngfree = n - 1;
+	} else {
+		gfree_push(class_, gp->schedlink, n - 1);
 	}
 	return gp;
 }
 
 static void gfput(struct p *pp, struct g *gp)
 {
-	if (gp->class_ != stack_class_default()) {
+	if (gp->class_ != STACK_CLASS_DEFAULT) {
 		gp->schedlink = NULL;
 		gfree_push(gp->class_, gp, 1);
 		return;
@@ -169,7 +205,7 @@ void gfpurge(struct p *pp)
 {
 	if (!pp->gfree)
 		return;
-	gfree_push(stack_class_default(), pp->gfree, pp->ngfree);
+	gfree_push(STACK_CLASS_DEFAULT, pp->gfree, pp->ngfree);
 	pp->gfree = NULL;
 	pp->ngfree = 0;
 }
@@ -199,7 +235,7 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 		   uintptr_t callerpc)
 {
 	size_t usable = attr ? attr->stack_size : 0;
-	struct g *gp = gfget(pp, usable ? stack_class(usable) : stack_class_default());
+	struct g *gp = gfget(pp, usable ? stack_class(usable) : STACK_CLASS_DEFAULT);
 	struct gtop *top;
 
 	if (!gp)
@@ -224,6 +260,7 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 		gp->preempt_off = attr->preempt == URGE_PREEMPT_OFF;
 	}
 	gp->nopreempt = 0;
+	gp->fresh = 1;
 	gp->errno_ = 0;
 	top->eh_caught = NULL;
 	top->eh_uncaught = 0;
@@ -302,6 +339,7 @@ struct start gostart_arrive(void)
 	const struct gtop *top;
 
 	arrive();
+	getm()->curg->fresh = 0;
 	top = getm()->curg->top;
 	leave();
 	return (struct start){ top->fn, top->arg };

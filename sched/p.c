@@ -294,7 +294,7 @@ void procreset(void)
 	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
 		struct p *pp = allp[i];
 
-		store_rlx_u32(&pp->runqhead, load_rlx_u32(&pp->runqtail));
+		store_rlx_u64(&pp->runqhead, load_rlx_u32(&pp->runqtail));
 		store_rlx_ptr(&pp->runnext, NULL);
 		store_rlx_ptr(&pp->m, NULL);
 		store_rlx_u32(&pp->attn, 0);

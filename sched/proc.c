@@ -120,7 +120,7 @@ struct g *pick_next(struct m *mp)
 
 	if (unlikely(load_rlx_u32(&pp->attn) || switches(pp) - pp->directmark > DIRECT_MAX))
 		return &mp->g0;
-	gp = runqget(pp, &inherit);
+	gp = runqget(pp, false, &inherit);
 	if (!gp)
 		return &mp->g0;
 	start_running(mp, pp, gp, inherit);
@@ -442,7 +442,7 @@ static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 		if (gp)
 			return gp;
 	}
-	gp = runqget(pp, inherit);
+	gp = runqget(pp, true, inherit);
 	if (gp)
 		return gp;
 	gp = take_global(pp, RUNQ_SIZE);

@@ -18,11 +18,17 @@ static inline void slot_store(struct p *pp, uint32_t i, struct g *gp)
 	store_rlx_ptr(&pp->runq[i % RUNQ_SIZE], gp);
 }
 
+/* The head's word when n more have been taken: the epoch stays. */
+static inline uint64_t head_moved(uint64_t head, uint32_t n)
+{
+	return (head & ~(uint64_t)UINT32_MAX) | (uint32_t)((uint32_t)head + n);
+}
+
 /*
- * The ring of pp, of which head and tail were h and t, is full: half of it and gp go to the global
+ * The ring of pp, whose head and tail were these, is full: half of it and gp go to the global
  * queue. False: a thief made room meanwhile.
  */
-bool runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t);
+bool runqputslow(struct p *pp, struct g *gp, uint64_t head, uint32_t t);
 
 /*
  * Owner. Makes gp runnable on pp: as the next one (a former next one moves to the tail), or at the
@@ -36,15 +42,15 @@ static inline void runqput(struct p *pp, struct g *gp, bool next)
 			return;
 	}
 	for (;;) {
-		uint32_t h = load_acq_u32(&pp->runqhead); /* pairs with the CAS of consumers */
+		uint64_t head = load_acq_u64(&pp->runqhead); /* pairs with the CAS of consumers */
 		uint32_t t = load_rlx_u32(&pp->runqtail);
 
-		if (likely(t - h < RUNQ_SIZE)) {
+		if (likely(t - (uint32_t)head < RUNQ_SIZE)) {
 			slot_store(pp, t, gp);
 			store_rel_u32(&pp->runqtail, t + 1); /* pairs with load_acq in runqgrab */
 			return;
 		}
-		if (runqputslow(pp, gp, h, t))
+		if (runqputslow(pp, gp, head, t))
 			return;
 	}
 }
@@ -69,11 +75,28 @@ static inline void runq_prefetch(const struct p *pp, uint32_t h, uint32_t t)
 }
 
 /*
+ * Owner. The newest in the ring, if it has not run yet; NULL if it has, or if somebody moved the head
+ * meanwhile.
+ */
+static inline struct g *runqget_newest(struct p *pp, uint64_t head, uint32_t t)
+{
+	struct g *gp = slot_load(pp, t - 1);
+
+	if (!gp->fresh)
+		return NULL;
+	store_rel_u32(&pp->runqtail, t - 1); /* before the CAS: a thief that sees its epoch sees this */
+	if (cas_u64(&pp->runqhead, head, head + (UINT64_C(1) << 32)))
+		return gp;
+	store_rel_u32(&pp->runqtail, t); /* pairs with load_acq in runqgrab */
+	return NULL;
+}
+
+/*
  * Owner. The next goroutine, NULL if there is none. *inherit is set when it came from runnext: it
  * then runs in what is left of the time slice, so that two that ready each other cannot starve
- * the ring.
+ * the ring. With oldest the ring's oldest is taken even if runq.c's rule says the newest.
  */
-static inline struct g *runqget(struct p *pp, bool *inherit)
+static inline struct g *runqget(struct p *pp, bool oldest, bool *inherit)
 {
 	struct g *next = (struct g *)load_rlx_ptr(&pp->runnext);
 
@@ -84,14 +107,19 @@ static inline struct g *runqget(struct p *pp, bool *inherit)
 	}
 	*inherit = false;
 	for (;;) {
-		uint32_t h = load_acq_u32(&pp->runqhead); /* pairs with the CAS of thieves */
-		uint32_t t = load_rlx_u32(&pp->runqtail);
+		uint64_t head = load_acq_u64(&pp->runqhead); /* pairs with the CAS of thieves */
+		uint32_t h = (uint32_t)head, t = load_rlx_u32(&pp->runqtail);
 		struct g *gp;
 
 		if (t == h)
 			return NULL;
+		if (unlikely(t - h > RUNQ_SIZE / 2) && !oldest) {
+			gp = runqget_newest(pp, head, t);
+			if (gp)
+				return gp;
+		}
 		gp = slot_load(pp, h);
-		if (likely(cas_u32(&pp->runqhead, h, h + 1))) {
+		if (likely(cas_u64(&pp->runqhead, head, head_moved(head, 1)))) {
 			runq_prefetch(pp, h, t);
 			return gp;
 		}

@@ -68,6 +68,7 @@ struct g {
 
 	/* as above, second line */
 	uint32_t nopreempt;     /* depth of urge_nopreempt_begin */
+	uint32_t fresh;         /* has not run yet */
 	int64_t waitsince;      /* about when it parked, ns */
 	void *waitobj;          /* what it waits on, for dumps */
 
@@ -228,8 +229,8 @@ struct p {
 	uint32_t sysmon_syscalltick;
 	int64_t sysmon_schedwhen, sysmon_syscallwhen;
 
-	/* run queue: the owner moves tail, owner and thieves move head by CAS */
-	struct atomic_u32 runqhead cacheline_aligned;
+	/* run queue: the owner moves tail, owner and thieves change head by CAS; see runq.c */
+	struct atomic_u64 runqhead cacheline_aligned; /* low half: the head; high half: an epoch */
 	struct atomic_u32 runqtail;
 	struct atomic_ptr runnext;
 	struct atomic_ptr runq[RUNQ_SIZE];

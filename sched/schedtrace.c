@@ -33,7 +33,7 @@ static void field_or_nil(struct fdprint *out, const char *name, bool there, int6
 
 static uint32_t ringlen(const struct p *pp)
 {
-	return load_acq_u32(&pp->runqtail) - load_acq_u32(&pp->runqhead);
+	return load_acq_u32(&pp->runqtail) - (uint32_t)load_acq_u64(&pp->runqhead);
 }
 
 static void print_p(struct fdprint *out, const struct p *pp)

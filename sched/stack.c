@@ -99,11 +99,6 @@ unsigned stack_class(size_t usable)
 	return class_;
 }
 
-unsigned stack_class_default(void)
-{
-	return stack_class(CONFIG_DEFAULT_STACK_SIZE - 2 * (size_t)PAGE);
-}
-
 size_t stack_usable(unsigned class_)
 {
 	return stride(class_) - 2 * (size_t)PAGE;

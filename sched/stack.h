@@ -16,8 +16,10 @@ enum {
 /* Once per process: reserves the address space of the headers. 0 or -ENOMEM. */
 int stackinit(void);
 
-/* The class of the default stack, and of a stack with so many usable bytes. */
-unsigned stack_class_default(void);
+/* The class of the default stack: its reserve rounded up to a power of two. */
+#define STACK_CLASS_DEFAULT (32 - __builtin_clz(CONFIG_DEFAULT_STACK_SIZE - 1) - STACK_MIN_SHIFT)
+
+/* The class of a stack with so many usable bytes. */
 unsigned stack_class(size_t usable);
 
 /* The usable bytes of a default stack of its class. */
