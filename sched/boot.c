@@ -262,7 +262,7 @@ void world_mexit(struct m *mp)
 		releasep(mp);
 	mp->p = NULL;
 	if (!load_rlx_u32(&mp->attn))
-		sub_u32(&sched.nmrunning, 1);
+		mrunning_less();
 }
 
 _Noreturn void world_ended(struct m *mp)

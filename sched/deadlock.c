@@ -38,15 +38,16 @@ static bool all_asleep(void)
 	return asleep;
 }
 
-int64_t checkdead(int64_t now)
+int64_t checkdead(int64_t now, bool fell_asleep)
 {
 	int strangers;
 
-	if (!all_asleep()) {
+	if (fell_asleep) {
 		looks = 0;
 		told = false;
-		return INT64_MAX;
 	}
+	if (!all_asleep())
+		return INT64_MAX;
 	strangers = thread_count() - (int)mthreads();
 	if (strangers == 0) {
 		if (gcount() == 0)

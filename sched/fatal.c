@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #define EXIT_STATUS 2
+#define DUMP_MAX 1000
 
 static struct atomic_u32 dying;
 
@@ -60,7 +61,7 @@ _Noreturn static void die(void)
 
 	if (mp)
 		mp->locks = 1;
-	urge_dump(2);
+	dump_some(2, DUMP_MAX);
 	for (;;)
 		sys_call1(SYS_exit_group, EXIT_STATUS);
 }

@@ -17,6 +17,9 @@ __attribute__((noreturn, cold)) void fatal(const char *words);
 /* The same with a number behind the words. */
 __attribute__((noreturn, cold)) void fatal_u64(const char *words, uint64_t n, const char *rest);
 
+/* urge_dump, but not more than max goroutines and the caller: their number tells enough. */
+void dump_some(int fd, uint64_t max);
+
 /* One line on stderr; the program goes on. */
 __attribute__((cold)) void complain(const char *words);
 

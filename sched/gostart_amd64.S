@@ -14,6 +14,7 @@ gostart:
 	.cfi_undefined %rip
 	subq	$8, %rsp		/* entered as by a call, so that the stack is aligned for the next */
 	call	gostart_arrive		/* returns fn in rax, arg in rdx */
+	call	vector_clear		/* changes neither */
 	movq	%rdx, %rdi
 	call	*%rax
 	call	goexit_from_start

@@ -3,7 +3,7 @@
  * Ms: the life of a thread of the runtime.
  *
  *	made by the template thread -> minit -> spare -> taken by startm -> runs goroutines <-> idle
- *	-> ends when idle for long and more are idle than GOMAXPROCS
+ *	-> ends when idle for long
  *
  * An M struct is never freed: sysmon, dumps and signal handlers hold pointers to it. generation
  * tells the threads apart that it has had.
@@ -166,14 +166,19 @@ bool mpark(struct m *mp, int64_t deadline)
 	return true;
 }
 
+void mrunning_less(void)
+{
+	if (sub_u32(&sched.nmrunning, 1) == 0)
+		sysmon_suspect_deadlock();
+}
+
 static void mput(struct m *mp)
 {
 	assert_held(&sched.lock);
 	mp->schedlink = sched.midle;
 	sched.midle = mp;
 	sched.nmidle++;
-	if (sub_u32(&sched.nmrunning, 1) == 0)
-		sysmon_suspect_deadlock();
+	mrunning_less();
 }
 
 static struct m *mget(void)
@@ -191,8 +196,8 @@ static struct m *mget(void)
 }
 
 /*
- * After a time-out: does this thread end? Only if there are idle ones to spare, and nobody has
- * chosen it. The first M belongs to urge_main's caller and stays.
+ * After a time-out: does this thread end? Unless somebody has chosen it meanwhile, or it is the first
+ * M, which belongs to urge_main's caller. The next one to be needed is a spare.
  */
 static bool mretire(struct m *mp)
 {
@@ -200,12 +205,13 @@ static bool mretire(struct m *mp)
 	bool retire = false;
 
 	lock(&sched.lock);
-	if (mp != sched.m0 && sched.nmidle > (uint32_t)load_rlx_i32(&sched.gomaxprocs)) {
+	if (mp != sched.m0) {
 		while (*at && *at != mp)
 			at = &(*at)->schedlink;
 		if (*at) {
 			*at = mp->schedlink;
 			sched.nmidle--;
+			add_u32(&sched.nmrunning, 1); /* until world_mexit */
 			retire = true;
 		}
 	}
@@ -222,13 +228,10 @@ bool stopm(struct m *mp)
 	}
 	mput(mp);
 	unlock(&sched.lock);
-	while (!mpark(mp, nanotime() + CONFIG_IDLE_M_TIMEOUT_MS * INT64_C(1000000))) {
+	if (!mpark(mp, nanotime() + CONFIG_IDLE_M_TIMEOUT_MS * INT64_C(1000000))) {
 		if (mretire(mp))
 			return false;
-		if (mp == sched.m0 || !CONFIG_IDLE_M_TIMEOUT_MS) {
-			mpark(mp, INT64_MAX);
-			break;
-		}
+		mpark(mp, INT64_MAX); /* chosen, or the first */
 	}
 	if (!mp->nextp)
 		return false; /* mretire_all */

@@ -28,6 +28,9 @@ void startm(struct p *pp, bool spinning);
  */
 bool stopm(struct m *mp);
 
+/* One M less is running: if it was the last one, that may be a deadlock. */
+void mrunning_less(void);
+
 /* Wakes mp, which is or will be in mpark. mpark: waits for it; false at the deadline. */
 void mwake(struct m *mp);
 bool mpark(struct m *mp, int64_t deadline);

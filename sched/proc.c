@@ -580,6 +580,7 @@ void schedule_loop(void)
 			store_rlx_i64(&pp->slicestart, nanotime());
 			store_rlx_u64(&pp->slicetick, load_rlx_u64(&pp->schedtick));
 		}
+		vector_clear();
 		switch_to(mp, &mp->g0, gp, NULL);
 	}
 }

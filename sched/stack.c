@@ -45,13 +45,12 @@ struct slab {
 	struct atomic_ptr base;
 	size_t size;
 	struct slab *next, *prev; /* in partial[class] while free != 0 */
-	struct slab *touched;     /* list of stack_release */
 	uint32_t free;            /* bit per stack that is ours */
-	uint32_t dirty;           /* of these, those whose pages are to be given back */
+	uint32_t dirty;           /* of these, those with pages to be given back */
+	uint32_t stale;           /* of these, those that were so when stack_scrub_idle last looked */
 	uint32_t guarded;
 	uint8_t class_;
 	uint8_t n;
-	bool on_touched;
 };
 
 static struct {
@@ -239,6 +238,7 @@ struct g *stack_alloc(unsigned class_, uint32_t max, uint32_t *n)
 		struct g *gp = slab_headers(s) + i;
 
 		s->free &= s->free - 1;
+		s->dirty &= s->free;
 		gp->schedlink = list;
 		list = gp;
 		++*n;
@@ -305,42 +305,54 @@ static void stack_scrub(const struct slab *s, unsigned slot)
 	vm_dontneed((void *)gp->stack_lo, stride(s->class_) - PAGE);
 }
 
+/*
+ * A burst's goroutines end in any order, so a slab empties bit by bit, and unmapping it then is one
+ * call. So pages of partly used slabs are left alone here: stack_scrub_idle gives them back if they
+ * are still free a period later.
+ */
 void stack_release(struct g *list)
 {
-	struct slab *touched = NULL;
-
 	lock(&stacks.lock);
 	while (list) {
 		struct g *gp = list;
 		struct slab *s = &stacks.slabs[gp->slab];
+		uint32_t bit = UINT32_C(1) << gp->slot;
 
 		list = gp->schedlink;
 		gp->schedlink = NULL;
 		if (!s->free)
 			list_insert(&stacks.partial[s->class_], s);
-		s->free |= UINT32_C(1) << gp->slot;
-		s->dirty |= UINT32_C(1) << gp->slot;
-		if (!s->on_touched) {
-			s->on_touched = true;
-			s->touched = touched;
-			touched = s;
-		}
-	}
-	while (touched) {
-		struct slab *s = touched;
-
-		touched = s->touched;
-		s->on_touched = false;
+		s->free |= bit;
+		s->dirty |= bit;
 		if (s->free == (uint32_t)((UINT64_C(1) << s->n) - 1)) {
 			list_remove(&stacks.partial[s->class_], s);
 			slab_unmap(s);
-			continue;
 		}
-		for (uint32_t d = s->dirty; d; d &= d - 1)
-			stack_scrub(s, (unsigned)__builtin_ctz(d));
-		s->dirty = 0;
 	}
 	unlock(&stacks.lock);
+}
+
+bool stack_scrub_idle(void)
+{
+	bool more = false;
+
+	for (uint32_t i = 0; i < load_acq_u32(&stacks.nslabs); i++) {
+		struct slab *s = &stacks.slabs[i];
+
+		if (!s->dirty) /* a look without the lock: what is missed is seen next time */
+			continue;
+		lock(&stacks.lock);
+		if (load_rlx_ptr(&s->base)) {
+			s->stale &= s->dirty;
+			s->dirty &= ~s->stale;
+			for (uint32_t d = s->stale; d; d &= d - 1)
+				stack_scrub(s, (unsigned)__builtin_ctz(d));
+			s->stale = s->dirty;
+			more |= s->dirty != 0;
+		}
+		unlock(&stacks.lock);
+	}
+	return more;
 }
 
 void stack_release_all(bool (*keep)(const struct g *gp))

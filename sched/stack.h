@@ -35,10 +35,16 @@ struct g *stack_alloc(unsigned class_, uint32_t max, uint32_t *n);
 int stack_resize(struct g *gp, size_t usable);
 
 /*
- * Gives dead goroutines back to their slabs: an empty slab is unmapped, with its page tables; in
- * others the pages are given back. The list is linked by schedlink.
+ * Gives dead goroutines back to their slabs; an empty slab is unmapped, with its page tables. The
+ * list is linked by schedlink.
  */
 void stack_release(struct g *list);
+
+/*
+ * Gives the pages of stacks back that have been in their slabs since the last call. True: there are
+ * others, to be looked at later.
+ */
+bool stack_scrub_idle(void);
 
 /* Unmaps every slab in which no goroutine is kept (see urge_main's return). */
 void stack_release_all(bool (*keep)(const struct g *gp));

@@ -184,6 +184,7 @@ void sysmon(void)
 	thread_set_short_slice(SYSMON_KERNEL_SLICE); /* older kernels: later wake-ups, no more */
 	for (;;) {
 		int64_t now = nanotime(), next;
+		bool fell_asleep;
 
 		store_rlx_i64(&sysmon_now, now);
 		if (load_acq_u32(&stop))
@@ -198,8 +199,9 @@ void sysmon(void)
 			store_rlx_u32(&sysmon_watching, 1);
 			next = min_i64(next, now + load_rlx_i64(&time_slice));
 		}
-		if (xchg_u32(&suspected, 0) || now >= recheck)
-			recheck = checkdead(now);
+		fell_asleep = xchg_u32(&suspected, 0);
+		if (fell_asleep || now >= recheck)
+			recheck = checkdead(now, fell_asleep);
 		next = min_i64(next, recheck);
 		next = min_i64(next, schedtrace_tick(now));
 		next = min_i64(next, world_exit_tick(now));

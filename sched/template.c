@@ -11,7 +11,7 @@
  * thread can be made (RLIMIT_NPROC, memory), the waiting Ps become idle and their goroutines go to
  * the global queue: the runtime goes on with the Ms it has, and the template tries again later.
  *
- * It also gives memory back: the goroutines that nobody has needed for a second.
+ * It also gives memory back: the goroutines that nobody has needed for a while.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/template.h"
@@ -29,6 +29,7 @@
 #include "sched/p.h"
 #include "sched/proc.h"
 #include "sched/runq.h"
+#include "sched/stack.h"
 #include "sched/sysmon.h"
 #include "sched/time.h"
 
@@ -36,7 +37,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-#define RECLAIM_PERIOD INT64_C(1000000000)
+#define RECLAIM_PERIOD INT64_C(5000000000)
 #define RETRY_PERIOD INT64_C(100000000)
 #define STARTING_LOOK INT64_C(200000)
 #define ALL_SIGNALS (~(UINT64_C(3) << 31)) /* but glibc's 32 and 33 */
@@ -123,6 +124,10 @@ static bool place(struct m *mp)
 	for (int i = 0; i < SPARE_MS; i++)
 		if (!load_rlx_ptr(&template.spares[i]) && cas_ptr(&template.spares[i], NULL, mp)) {
 			sub_u32(&template.starting, 1);
+			/* pairs with template_stop: it sweeps the slots after it has set stop */
+			if (load_acq_u32(&template.stop) &&
+			    cas_ptr(&template.spares[i], mp, NULL))
+				return false;
 			idle_p_look(); /* some may have been left without a thread */
 			mpark(mp, INT64_MAX);
 			if (!mp->nextp)
@@ -212,7 +217,7 @@ static void give_up_wanting(void)
 
 	while ((pp = take_wanting()) != NULL) {
 		retirep(pp);
-		sub_u32(&sched.nmrunning, 1);
+		mrunning_less();
 	}
 	lock(&sched.lock);
 	idle_m = sched.midle != NULL;
@@ -247,7 +252,10 @@ static void *template_main(void *unused)
 			int64_t now = nanotime();
 
 			if (now >= next) {
-				store_rlx_u32(&template.reclaim, gfree_reclaim());
+				bool more = gfree_reclaim();
+
+				more |= stack_scrub_idle();
+				store_rlx_u32(&template.reclaim, more);
 				next = now + RECLAIM_PERIOD;
 			}
 			deadline = next < deadline ? next : deadline;
@@ -322,7 +330,7 @@ void template_stop(void)
 {
 	uint32_t starting;
 
-	store_rel_u32(&template.stop, 1); /* pairs with load_acq in template_main */
+	xchg_u32(&template.stop, 1); /* a full barrier: pairs with load_acq in place */
 	poke();
 	pthread_join(template.thread, NULL);
 	/* those that it has just made are on their way to a slot, where the sweep below must find them */

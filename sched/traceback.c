@@ -12,6 +12,7 @@
  * was preempted is walked through the injected frame. What changes while it is printed may come out
  * wrong: memory is read within the bounds of each stack only, so it comes out.
  */
+#include "sched/fatal.h"
 #include "sched/urge.h"
 
 #include "kernelshim/clock.h"
@@ -130,6 +131,8 @@ static void print_creator(struct fdprint *out, const struct g *gp)
 struct dump {
 	struct fdprint out;
 	const struct g *self;
+	uint64_t room; /* goroutines still to be printed */
+	uint64_t left_out;
 };
 
 static void print_goroutine(struct dump *d, const struct g *gp)
@@ -157,19 +160,35 @@ static bool print_other(struct g *gp, void *arg)
 {
 	struct dump *d = arg;
 
-	if (gp != d->self)
+	if (gp == d->self || load_rlx_u32(&gp->status) == Gdead)
+		return true;
+	if (d->room > 0) {
+		d->room--;
 		print_goroutine(d, gp);
+	} else {
+		d->left_out++;
+	}
 	return true;
 }
 
-void urge_dump(int fd)
+void dump_some(int fd, uint64_t max)
 {
 	const struct m *mp = getm();
-	struct dump d = { .self = mp ? mp->curg : NULL };
+	struct dump d = { .self = mp ? mp->curg : NULL, .room = max };
 
 	fdp_init(&d.out, fd);
 	if (d.self)
 		print_goroutine(&d, d.self);
 	forEachG(print_other, &d);
+	if (d.left_out > 0) {
+		fdp_str(&d.out, "\n...");
+		fdp_u64(&d.out, d.left_out);
+		fdp_str(&d.out, " more goroutines...\n");
+	}
 	fdp_flush(&d.out);
+}
+
+void urge_dump(int fd)
+{
+	dump_some(fd, UINT64_MAX);
 }

@@ -55,12 +55,17 @@ bool preempt_parse(struct preempt_row *row, const char *line)
 		{ "parked", &row->parked },     { "deferred", &row->deferred },
 	};
 	char name[16];
+	unsigned reason;
 	double value;
 
 	if (sscanf(line, "%15s %lf", name, &value) != 2)
 		return false;
 	if (!strcmp(name, "lateness")) {
 		samples_add(&row->lateness, value);
+		return true;
+	}
+	if (sscanf(name, "left%u", &reason) == 1 && reason < URGE_PREEMPT_REASONS_MAX) {
+		row->left[reason] = value;
 		return true;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {

@@ -4,6 +4,7 @@
 #define URGE_BENCH_LAB_PREEMPT_H
 
 #include "bench/stats.h"
+#include "urge.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ struct preempt_row {
 	double bound;
 	double turns, wall, cpu; /* of all loops; ns */
 	double requests, injected, parked, deferred;
+	double left[URGE_PREEMPT_REASONS_MAX]; /* requests that changed nothing, by reason */
 	/* why there is nothing of the above; empty when there is */
 	char failure[128];
 };

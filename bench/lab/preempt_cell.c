@@ -77,6 +77,8 @@ static void print_counters(const struct urge_stats *before, const struct urge_st
 	PRINT(parked);
 	PRINT(deferred);
 #undef PRINT
+	for (unsigned i = 0; i < URGE_PREEMPT_REASONS_MAX; i++)
+		printf("left%u %" PRIu64 "\n", i, after->preempt_left[i] - before->preempt_left[i]);
 }
 
 static int sleeper(void *arg)

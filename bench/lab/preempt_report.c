@@ -110,6 +110,29 @@ static void add_row(struct table *table, const struct preempt_options *options,
 	add_percent(table, kept(row, off, true));
 }
 
+static double left_in_all(const struct preempt_row *rows, unsigned reason)
+{
+	double sum = 0;
+
+	for (unsigned i = 0; i < PREEMPT_ROWS; i++)
+		sum += rows[i].left[reason];
+	return sum;
+}
+
+/* By reason and row the requests that left the goroutine alone; no rows when there were none. */
+static void fill_reasons(struct table *table, const struct preempt_row *rows)
+{
+	const char *reason;
+
+	for (unsigned r = 0; (reason = urge_preempt_reason(r)) != NULL; r++) {
+		if (left_in_all(rows, r) == 0)
+			continue;
+		table_add(table, "%s", reason);
+		for (unsigned i = 0; i < PREEMPT_ROWS; i++)
+			table_add(table, "%.0f", rows[i].left[r]);
+	}
+}
+
 /* ---- CSV ----------------------------------------------------------------------------------- */
 
 /* In the order of time: before the samples are sorted. */
@@ -253,7 +276,7 @@ static bool any_result(const struct preempt_row *rows)
 }
 
 static void write_page(const struct preempt_options *options, const struct preempt_row *rows,
-		       const struct table *table)
+		       const struct table *table, const struct table *reasons)
 {
 	FILE *page = report_begin(options->out, "preempt.html", "Tight loops and preemption",
 				  options->argc, options->argv);
@@ -273,6 +296,10 @@ static void write_page(const struct preempt_options *options, const struct preem
 			fputs("</p>\n", page);
 		}
 	}
+	if (reasons->n > 0) {
+		fputs("<h2>Requests that left the goroutine alone</h2>\n", page);
+		table_print_html(reasons, page);
+	}
 	if (any_result(rows)) {
 		fputs("<h2>Lateness</h2>\n", page);
 		/* a second drawing without gnuplot would only say the same again */
@@ -290,20 +317,30 @@ static void write_page(const struct preempt_options *options, const struct preem
 void preempt_report(const struct preempt_options *options, struct preempt_row *rows)
 {
 	struct table table = { .heads = heads, .columns = ARRAY_SIZE(heads) };
+	const char *reason_heads[1 + PREEMPT_ROWS] = { "left alone because" };
+	struct table reasons = { .heads = reason_heads, .columns = ARRAY_SIZE(reason_heads) };
 
-	for (unsigned i = 0; i < PREEMPT_ROWS; i++)
+	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
 		drop_idle_bound(&rows[i]);
+		reason_heads[1 + i] = rows[i].name;
+	}
+	fill_reasons(&reasons, rows);
 	write_samples(options->out, rows);
 	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
 		samples_sort(&rows[i].lateness);
 		add_row(&table, options, &rows[i], off_row(rows));
 	}
 	write_summary(options->out, rows);
-	write_page(options, rows, &table);
+	write_page(options, rows, &table, &reasons);
 
 	printf("%u tight loops on %u Ps beside a goroutine that sleeps 1 ms, %g s a row\n\n",
 	       options->loops, options->procs, options->seconds);
 	table_print(&table, stdout);
+	if (reasons.n > 0) {
+		fputc('\n', stdout);
+		table_print(&reasons, stdout);
+	}
 	printf("\nReport: %s/preempt.html, preempt.csv, preempt-summary.csv\n", options->out);
 	table_free(&table);
+	table_free(&reasons);
 }
