@@ -61,9 +61,9 @@ static inline __attribute__((always_inline)) void context_switch(struct context 
 			 : "+D"(save), "+S"(load)
 			 :
 			 : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13",
-			   "r14", "r15", "cc", "memory",
-			   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
-			   "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+			   "r14", "r15", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+			   "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
+			   "xmm13", "xmm14", "xmm15");
 #elif defined(__aarch64__)
 	register struct context *x0 __asm__("x0") = save;
 	register const struct context *x1 __asm__("x1") = load;
@@ -81,11 +81,11 @@ static inline __attribute__((always_inline)) void context_switch(struct context 
 			 : "+r"(x0), "+r"(x1)
 			 :
 			 : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12",
-			   "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23",
-			   "x24", "x25", "x26", "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4",
-			   "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15",
-			   "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",
-			   "v26", "v27", "v28", "v29", "v30", "v31", "cc", "memory");
+			   "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22",
+			   "x23", "x24", "x25", "x26", "x27", "x28", "x30", "v0", "v1", "v2", "v3",
+			   "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
+			   "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",
+			   "v25", "v26", "v27", "v28", "v29", "v30", "v31", "cc", "memory");
 #endif
 }
 
@@ -96,9 +96,7 @@ static inline __attribute__((always_inline)) void context_switch(struct context 
 #if defined(__x86_64__)
 void vector_clear(void);
 #else
-static inline void vector_clear(void)
-{
-}
+static inline void vector_clear(void) {}
 #endif
 
 /* Leaves the caller's context for good. */

@@ -16,10 +16,10 @@ enum { TEXT_RANGES_MAX = 8 };
 struct preemptible_text {
 	struct text_range range[TEXT_RANGES_MAX]; /* executable segments of the main program */
 	unsigned n;
-	bool movable;      /* a goroutine in there may resume on another thread */
+	bool movable; /* a goroutine in there may resume on another thread */
 	bool shadow_stack;
-	uint32_t policy;   /* URGE_PREEMPT_AUTO ... */
-	size_t headroom;   /* bytes that the injected call needs below the stack pointer */
+	uint32_t policy; /* URGE_PREEMPT_AUTO ... */
+	size_t headroom; /* bytes that the injected call needs below the stack pointer */
 };
 extern struct preemptible_text text;
 

@@ -32,12 +32,12 @@
 #define RETRY_NS 100000
 
 static struct {
-	struct mutex lock;       /* the turn */
-	struct g *owner;         /* lock */
-	struct gqueue waiting;   /* lock: others who want to stop it */
-	uint32_t depth;          /* owner */
-	const char *why;         /* owner */
-	struct p *own;           /* owner: the P that it runs on */
+	struct mutex lock;     /* the turn */
+	struct g *owner;       /* lock */
+	struct gqueue waiting; /* lock: others who want to stop it */
+	uint32_t depth;        /* owner */
+	const char *why;       /* owner */
+	struct p *own;         /* owner: the P that it runs on */
 
 	struct atomic_u32 stopping; /* sched.lock writes */
 	struct atomic_u32 stopwait; /* sched.lock writes; futex: Ps that have not stopped yet */

@@ -71,13 +71,26 @@ static bool imports_thread_bound(const ElfW(Dyn) * dyn)
 
 	for (; dyn->d_tag != DT_NULL; dyn++) /* ld.so has relocated the addresses */
 		switch (dyn->d_tag) {
-		case DT_SYMTAB: r.symtab = (const void *)dyn->d_un.d_ptr; break;
-		case DT_STRTAB: r.strtab = (const void *)dyn->d_un.d_ptr; break;
-		case DT_RELA: rela = (const void *)dyn->d_un.d_ptr; break;
-		case DT_RELASZ: relasz = dyn->d_un.d_val; break;
-		case DT_JMPREL: jmprel = (const void *)dyn->d_un.d_ptr; break;
-		case DT_PLTRELSZ: pltrelsz = dyn->d_un.d_val; break;
-		default: break;
+		case DT_SYMTAB:
+			r.symtab = (const void *)dyn->d_un.d_ptr;
+			break;
+		case DT_STRTAB:
+			r.strtab = (const void *)dyn->d_un.d_ptr;
+			break;
+		case DT_RELA:
+			rela = (const void *)dyn->d_un.d_ptr;
+			break;
+		case DT_RELASZ:
+			relasz = dyn->d_un.d_val;
+			break;
+		case DT_JMPREL:
+			jmprel = (const void *)dyn->d_un.d_ptr;
+			break;
+		case DT_PLTRELSZ:
+			pltrelsz = dyn->d_un.d_val;
+			break;
+		default:
+			break;
 		}
 	if (!r.symtab || !r.strtab)
 		return true;

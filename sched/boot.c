@@ -50,7 +50,7 @@
 #include <errno.h>
 #include <signal.h>
 
-#define EXIT_BLOCKED_NS INT64_C(50000000)   /* no CPU used for so long: blocked in the kernel */
+#define EXIT_BLOCKED_NS INT64_C(50000000) /* no CPU used for so long: blocked in the kernel */
 #define EXIT_COMPLAIN_NS INT64_C(1000000000)
 #define EXIT_LOOK_NS INT64_C(200000)
 
@@ -167,7 +167,8 @@ static int schedinit(void)
 	}
 	if (debugvars.slice)
 		store_rlx_i64(&time_slice, debugvars.slice * 1000);
-	text.policy = debugvars.asyncpreemptoff ? URGE_PREEMPT_OFF : text.policy;
+	if (debugvars.asyncpreemptoff || IS_ENABLED(CONFIG_TSAN)) /* TSan delays signals */
+		text.policy = URGE_PREEMPT_OFF;
 	return 0;
 }
 
@@ -208,7 +209,8 @@ static int newproc_main(void)
 	lock(&sched.lock);
 	acquirep(mp, pidleget());
 	unlock(&sched.lock);
-	gp = newproc1(mp->p, main_goroutine, NULL, &attr, (uintptr_t)urge_main + 1); /* read as a return address */
+	gp = newproc1(mp->p, main_goroutine, NULL, &attr,
+		      (uintptr_t)urge_main + 1); /* read as a return address */
 	if (!gp)
 		return -ENOMEM;
 	gp->top->parentgoid = 0;

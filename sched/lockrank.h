@@ -8,14 +8,14 @@
 #define URGE_SCHED_LOCKRANK_H
 
 #define LOCK_RANKS(X)                                                                              \
-	X(RANK_WORLD)     /* stop-the-world's queue of stoppers */                                 \
+	X(RANK_WORLD)      /* stop-the-world's queue of stoppers */                                \
 	X(RANK_PROCRESIZE) /* one change of GOMAXPROCS at a time */                                \
-	X(RANK_TIMERS)    /* a P's timer heap */                                                   \
-	X(RANK_SCHED)     /* sched.lock */                                                         \
-	X(RANK_TEMPLATE)  /* requests to the template thread */                                    \
-	X(RANK_GFREE)     /* global free list of goroutines */                                     \
-	X(RANK_SLABS)     /* stack slabs */                                                        \
-	X(RANK_WAITPOINT) /* a waiting point's deadline */
+	X(RANK_TIMERS)     /* a P's timer heap */                                                  \
+	X(RANK_SCHED)      /* sched.lock */                                                        \
+	X(RANK_TEMPLATE)   /* requests to the template thread */                                   \
+	X(RANK_GFREE)      /* global free list of goroutines */                                    \
+	X(RANK_SLABS)      /* stack slabs */                                                       \
+	X(RANK_WAITPOINT)  /* a waiting point's deadline */
 
 enum lockrank {
 #define X(name) name,

@@ -43,8 +43,8 @@ struct p *releasep(struct m *mp)
 {
 	struct p *pp = mp->p;
 
-	if (IS_ENABLED(CONFIG_DEBUG) && (!pp || load_rlx_ptr(&pp->m) != mp ||
-					 load_rlx_u32(&pp->status) != Prunning))
+	if (IS_ENABLED(CONFIG_DEBUG) &&
+	    (!pp || load_rlx_ptr(&pp->m) != mp || load_rlx_u32(&pp->status) != Prunning))
 		throw_("releasep: the M does not own the P");
 	mp->p = NULL;
 	store_rlx_ptr(&pp->m, NULL);

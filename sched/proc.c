@@ -50,8 +50,8 @@
 #include <sched.h>
 
 enum {
-	GLOBAL_TICK = 61,  /* schedule() looks at the global queue first after so many ticks */
-	DIRECT_MAX = 61,   /* direct switches in a row */
+	GLOBAL_TICK = 61, /* schedule() looks at the global queue first after so many ticks */
+	DIRECT_MAX = 61,  /* direct switches in a row */
 	STEAL_ROUNDS = 4,
 };
 
@@ -219,7 +219,8 @@ void urge_yield(void)
 	if (next != &mp->g0)
 		switch_to(mp, mp->curg, next, yield_after);
 	else if (!runqempty(mp->p))
-		switch_to(mp, mp->curg, next, yield_after); /* to the tail, behind those that wait */
+		switch_to(mp, mp->curg, next,
+			  yield_after); /* to the tail, behind those that wait */
 	else if (load_rlx_u32(&mp->p->attn) || globrunqsize() > 0)
 		switch_to(mp, mp->curg, next, preempt_after);
 	leave();
@@ -319,11 +320,13 @@ noinline static void wakep_slow(void)
 
 void wakep(void)
 {
+	const struct m *mp = getm();
+
 	mb_frequent(); /* pairs with mb_rare in findrunnable and in sysmon: the work is queued */
 	if (load_rlx_u32(&sched.npidle) != 0)
 		wakep_slow();
-	else if (unlikely(!load_rlx_u32(&sysmon_watching)))
-		sysmon_watch();
+	else if (unlikely(!load_rlx_u32(&sysmon_watching)) && !(mp && mp->p && !mp->curg))
+		sysmon_watch(); /* not for an M in the scheduler: it is about to run something */
 }
 
 void idle_p_look(void)
@@ -333,12 +336,19 @@ void idle_p_look(void)
 		wakep();
 }
 
-/* It found work: the next one may spin. */
+/*
+ * It found work: the next one may spin, if there is more. Whoever submitted work while this one
+ * spun has woken nobody; after the barrier that work can be seen. (Go starts the next one unseen: a
+ * thread woken in vain for each timer.)
+ */
 static void resetspinning(struct m *mp)
 {
 	mp->spinning = false;
 	sub_u32(&sched.nmspinning, 1);
-	wakep();
+	if (load_rlx_u32(&sched.npidle) == 0)
+		wakep();
+	else
+		idle_p_look();
 }
 
 static inline void become_spinning(struct m *mp)
@@ -449,9 +459,9 @@ static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 	if (gp)
 		return gp;
 	/* at most half of the busy Ps' number of Ms spin */
-	if (mp->spinning || 2 * load_rlx_u32(&sched.nmspinning) <
-				    (uint32_t)load_rlx_i32(&sched.gomaxprocs) -
-					    load_rlx_u32(&sched.npidle)) {
+	if (mp->spinning ||
+	    2 * load_rlx_u32(&sched.nmspinning) <
+		    (uint32_t)load_rlx_i32(&sched.gomaxprocs) - load_rlx_u32(&sched.npidle)) {
 		if (!mp->spinning)
 			become_spinning(mp);
 		return stealwork(mp, again);
@@ -575,6 +585,8 @@ void schedule_loop(void)
 		if (mp->spinning)
 			resetspinning(mp);
 		pp->directmark = switches(pp);
+		if (!load_rlx_u32(&sysmon_watching) && !runqempty(pp))
+			sysmon_watch(); /* see wakep */
 		start_running(mp, pp, gp, inherit);
 		if (!inherit) {
 			store_rlx_i64(&pp->slicestart, nanotime());

@@ -44,7 +44,6 @@
 #include "sched/proc.h"
 #include "sched/stats.h"
 
-
 bool runqputslow(struct p *pp, struct g *gp, uint64_t head, uint32_t t)
 {
 	struct gqueue batch = { NULL, NULL };
@@ -78,7 +77,8 @@ static void nap(int64_t ns)
 static uint32_t runqgrab(struct p *pp, struct p *victim, uint32_t at, bool runnext_too)
 {
 	for (;;) {
-		uint64_t head = load_acq_u64(&victim->runqhead); /* pairs with the CAS of consumers */
+		uint64_t head =
+			load_acq_u64(&victim->runqhead); /* pairs with the CAS of consumers */
 		uint32_t h = (uint32_t)head;
 		uint32_t t = load_acq_u32(&victim->runqtail); /* pairs with store_rel in ringput */
 		uint32_t n = t - h;

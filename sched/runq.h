@@ -84,7 +84,8 @@ static inline struct g *runqget_newest(struct p *pp, uint64_t head, uint32_t t)
 
 	if (!gp->fresh)
 		return NULL;
-	store_rel_u32(&pp->runqtail, t - 1); /* before the CAS: a thief that sees its epoch sees this */
+	store_rel_u32(&pp->runqtail,
+		      t - 1); /* before the CAS: a thief that sees its epoch sees this */
 	if (cas_u64(&pp->runqhead, head, head + (UINT64_C(1) << 32)))
 		return gp;
 	store_rel_u32(&pp->runqtail, t); /* pairs with load_acq in runqgrab */

@@ -55,29 +55,29 @@ typedef bool (*park_unlock_fn)(struct g *gp, void *arg);
  */
 struct g {
 	/* the M that runs it writes, or its owner while it does not run */
-	struct context ctx;     /* while it does not run */
+	struct context ctx; /* while it does not run */
 	struct atomic_u32 status;
-	int32_t errno_;         /* its errno while it does not run */
-	struct g *schedlink;    /* in whichever queue or free list holds it */
-	struct atomic_ptr m;    /* the M that runs it, or did last */
+	int32_t errno_;      /* its errno while it does not run */
+	struct g *schedlink; /* in whichever queue or free list holds it */
+	struct atomic_ptr m; /* the M that runs it, or did last */
 	uint64_t goid;
-	uint8_t waitreason;     /* enum waitreason */
-	uint8_t preempt_off;    /* attribute: URGE_PREEMPT_OFF */
-	uint8_t canary;         /* its stack has no guard: see sched/stack.c */
-	uint8_t class_;         /* of its stack's stride; constant while it has the stack */
+	uint8_t waitreason;  /* enum waitreason */
+	uint8_t preempt_off; /* attribute: URGE_PREEMPT_OFF */
+	uint8_t canary;      /* its stack has no guard: see sched/stack.c */
+	uint8_t class_;      /* of its stack's stride; constant while it has the stack */
 
 	/* as above, second line */
-	uint32_t nopreempt;     /* depth of urge_nopreempt_begin */
-	uint32_t fresh;         /* has not run yet */
-	int64_t waitsince;      /* about when it parked, ns */
-	void *waitobj;          /* what it waits on, for dumps */
+	uint32_t nopreempt; /* depth of urge_nopreempt_begin */
+	uint32_t fresh;     /* has not run yet */
+	int64_t waitsince;  /* about when it parked, ns */
+	void *waitobj;      /* what it waits on, for dumps */
 
 	/* constant while the stack is its own */
-	uintptr_t stack_lo;     /* lowest usable address; the guard is below */
-	uintptr_t stack_hi;     /* first frame is below; struct gtop is here */
+	uintptr_t stack_lo; /* lowest usable address; the guard is below */
+	uintptr_t stack_hi; /* first frame is below; struct gtop is here */
 	struct gtop *top;
-	uint32_t slab;          /* index of its slab */
-	uint32_t slot;          /* which stack of the slab */
+	uint32_t slab; /* index of its slab */
+	uint32_t slot; /* which stack of the slab */
 	void *tsan_fiber;
 } cacheline_aligned;
 
@@ -85,8 +85,8 @@ _Static_assert(sizeof(struct g) == 128, "two cache lines a goroutine header");
 
 struct timer {
 	/* constant while in a heap */
-	int64_t when;           /* absolute, ns */
-	void (*fn)(void *arg);  /* runs on g0 or sysmon, perhaps without a P; never blocks */
+	int64_t when;          /* absolute, ns */
+	void (*fn)(void *arg); /* runs on g0 or sysmon, perhaps without a P; never blocks */
 	void *arg;
 };
 
@@ -103,10 +103,10 @@ struct timerslot {
 struct gtop {
 	void (*fn)(void *);
 	void *arg;
-	uintptr_t gopc;         /* who started it */
+	uintptr_t gopc; /* who started it */
 	uint64_t parentgoid;
 	struct timer sleep;
-	void *eh_caught;        /* __cxa_eh_globals while it does not run */
+	void *eh_caught; /* __cxa_eh_globals while it does not run */
 	uint64_t eh_uncaught;
 	void *asan_fake_stack;
 	char name[24];
@@ -127,41 +127,41 @@ struct afterswitch {
 
 struct m {
 	/* constant while the thread lives */
-	uint32_t id;            /* index in sched.allm */
-	uint32_t tid_;          /* the kernel's thread id, for the owner */
-	int *errnop;            /* this thread's errno */
+	uint32_t id;               /* index in sched.allm */
+	uint32_t tid_;             /* the kernel's thread id, for the owner */
+	int *errnop;               /* this thread's errno */
 	struct cxa_eh_globals *eh; /* this thread's __cxa_get_globals, NULL without libstdc++ */
-	uintptr_t tls_lo, tls_hi; /* its static TLS block and thread control block, see preempt/ */
+	uintptr_t tls_lo, tls_hi;  /* its static TLS block and thread control block, see preempt/ */
 	pthread_t thread;
 	struct altstack altstack;
-	struct g g0;            /* the thread's own stack, on which the scheduler runs */
+	struct g g0; /* the thread's own stack, on which the scheduler runs */
 
 	/* the owner writes; signal handlers on its own thread and dumps read */
-	struct g *curg;         /* the goroutine that it runs; NULL on g0 */
-	struct p *p;            /* NULL without a P */
-	uint32_t locks;         /* depth in the runtime: not preempted while above 0 */
-	bool spinning;          /* looks for work and is counted in sched.nmspinning */
-	bool blocked;           /* waits on park */
-	bool incall;            /* between entersyscall and exitsyscall */
-	uint32_t pins;          /* thread-bound locks that the thread holds: do not move */
-	struct p *oldp;         /* the P that entersyscall let go of */
-	uint32_t syscalltick;   /* oldp->syscalltick at entersyscall */
+	struct g *curg;       /* the goroutine that it runs; NULL on g0 */
+	struct p *p;          /* NULL without a P */
+	uint32_t locks;       /* depth in the runtime: not preempted while above 0 */
+	bool spinning;        /* looks for work and is counted in sched.nmspinning */
+	bool blocked;         /* waits on park */
+	bool incall;          /* between entersyscall and exitsyscall */
+	uint32_t pins;        /* thread-bound locks that the thread holds: do not move */
+	struct p *oldp;       /* the P that entersyscall let go of */
+	uint32_t syscalltick; /* oldp->syscalltick at entersyscall */
 	uint32_t rand;
 	struct afterswitch after;
-	uint64_t lockranks;     /* debug: bit n: holds a lock of rank n */
-	void *asan_fake_stack;  /* of g0 */
+	uint64_t lockranks;    /* debug: bit n: holds a lock of rank n */
+	void *asan_fake_stack; /* of g0 */
 
 	/* others write */
 	struct atomic_u32 preempt cacheline_aligned; /* yield at the next exit from the runtime */
 	struct atomic_u32 abandon; /* leave the goroutine where it is, see boot.c */
-	struct atomic_u32 attn; /* stop at the next entry to the runtime: the world has ended */
-	struct atomic_u32 park; /* futex: 1 = woken */
-	struct p *nextp;        /* the P that its waker gives it */
-	struct m *schedlink;    /* sched.lock: idle and free lists */
-	struct atomic_u32 tid;  /* 0 when no thread is behind it */
-	struct atomic_u32 generation; /* counts the threads that it has had */
+	struct atomic_u32 attn;    /* stop at the next entry to the runtime: the world has ended */
+	struct atomic_u32 park;    /* futex: 1 = woken */
+	struct p *nextp;           /* the P that its waker gives it */
+	struct m *schedlink;       /* sched.lock: idle and free lists */
+	struct atomic_u32 tid;     /* 0 when no thread is behind it */
+	struct atomic_u32 generation;  /* counts the threads that it has had */
 	struct atomic_i64 signal_sent; /* when the pending request was sent; 0: none pending */
-	int64_t exit_cpu, exit_since; /* the return of urge_main: see boot.c */
+	int64_t exit_cpu, exit_since;  /* the return of urge_main: see boot.c */
 } cacheline_aligned;
 
 /* ---- p ------------------------------------------------------------------------------------- */
@@ -195,8 +195,8 @@ struct counters {
 
 struct timerheap {
 	struct mutex lock;
-	struct timerslot *heap; /* lock: 4-ary, reserved whole, committed as it grows */
-	uint32_t n;             /* lock */
+	struct timerslot *heap;    /* lock: 4-ary, reserved whole, committed as it grows */
+	uint32_t n;                /* lock */
 	struct atomic_i64 minwhen; /* lock writes: the earliest, or INT64_MAX */
 };
 
@@ -207,15 +207,15 @@ struct p {
 
 	/* whoever owns it by status */
 	struct atomic_u32 status;
-	struct atomic_ptr m;    /* its M while Prunning or Psyscall */
+	struct atomic_ptr m;           /* its M while Prunning or Psyscall */
 	struct atomic_u64 schedtick;   /* counts goroutines that got a slice */
 	struct atomic_u64 inherits;    /* counts those that got what was left of another's */
 	struct atomic_u64 slicetick;   /* the schedtick whose beginning slicestart is */
 	struct atomic_i64 slicestart;  /* ns */
-	uint64_t directmark;    /* switches so far when schedule() last ran */
-	uint64_t globtick;      /* schedtick at the last look at the global queue */
+	uint64_t directmark;           /* switches so far when schedule() last ran */
+	uint64_t globtick;             /* schedtick at the last look at the global queue */
 	struct atomic_u32 syscalltick; /* counts system calls */
-	struct g *gfree;        /* dead goroutines with stacks of the default size */
+	struct g *gfree;               /* dead goroutines with stacks of the default size */
 	uint32_t ngfree;
 	uint64_t goidcache, goidcacheend;
 	struct counters count;
@@ -223,7 +223,7 @@ struct p {
 	/* others write */
 	struct atomic_u32 attn cacheline_aligned;
 	/* sched.lock */
-	struct p *link;         /* idle list */
+	struct p *link; /* idle list */
 	/* sysmon */
 	uint64_t sysmon_schedtick;
 	uint32_t sysmon_syscalltick;
@@ -253,10 +253,10 @@ struct schedt {
 
 	/* sched.lock */
 	struct m *midle;
-	struct m *mfree;        /* without a thread */
+	struct m *mfree; /* without a thread */
 	struct p *pidle;
 	uint32_t nmidle;
-	uint32_t mcount;        /* entries of allm in use */
+	uint32_t mcount; /* entries of allm in use */
 
 	/* sched.lock writes, everybody reads */
 	struct atomic_u32 npidle;
@@ -264,11 +264,11 @@ struct schedt {
 
 	/* everybody */
 	struct atomic_u32 nmspinning cacheline_aligned;
-	struct atomic_u32 nmrunning;     /* Ms that are neither idle nor spare, or about to be made */
+	struct atomic_u32 nmrunning; /* Ms that are neither idle nor spare, or about to be made */
 	struct atomic_u64 goidgen;
 	struct atomic_u64 spawned_outside; /* goroutines started by threads without a P */
-	struct atomic_u32 external;      /* outstanding urge_external_begin */
-	struct atomic_u32 nthreads;      /* threads that the runtime has made and not seen end */
+	struct atomic_u32 external;        /* outstanding urge_external_begin */
+	struct atomic_u32 nthreads;        /* threads that the runtime has made and not seen end */
 
 	struct globq globq[MAX_NODES] cacheline_aligned;
 
@@ -279,7 +279,7 @@ struct schedt {
 
 	/* boot and return, see sched/boot.c */
 	struct atomic_u32 phase;
-	struct atomic_u32 running;       /* urge_main is between boot and return */
+	struct atomic_u32 running; /* urge_main is between boot and return */
 };
 
 extern struct schedt sched;

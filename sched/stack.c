@@ -47,7 +47,7 @@ struct slab {
 	struct slab *next, *prev; /* in partial[class] while free != 0 */
 	uint32_t free;            /* bit per stack that is ours */
 	uint32_t dirty;           /* of these, those with pages to be given back */
-	uint32_t stale;           /* of these, those that were so when stack_scrub_idle last looked */
+	uint32_t stale; /* of these, those that were so when stack_scrub_idle last looked */
 	uint32_t guarded;
 	uint8_t class_;
 	uint8_t n;
@@ -55,14 +55,14 @@ struct slab {
 
 static struct {
 	struct mutex lock;
-	struct slab *slabs;             /* reserved whole */
-	struct g *headers;              /* reserved whole */
-	struct atomic_u32 nslabs;       /* lock writes: how many have ever been used */
-	struct slab *unused;            /* lock: without a mapping */
+	struct slab *slabs;                  /* reserved whole */
+	struct g *headers;                   /* reserved whole */
+	struct atomic_u32 nslabs;            /* lock writes: how many have ever been used */
+	struct slab *unused;                 /* lock: without a mapping */
 	struct slab *partial[STACK_CLASSES]; /* lock */
-	struct atomic_ptr lo, hi;       /* lock writes: bounds of all mappings */
+	struct atomic_ptr lo, hi;            /* lock writes: bounds of all mappings */
 	bool warned;
-	bool crowded;                   /* lock: more than one slab has been made */
+	bool crowded; /* lock: more than one slab has been made */
 } stacks = { .lock = MUTEX_INIT(RANK_SLABS) };
 
 static inline size_t stride(unsigned class_)
@@ -398,7 +398,8 @@ struct g *stack_owner_sig(uintptr_t addr)
 {
 	uint32_t n = load_acq_u32(&stacks.nslabs); /* pairs with store_rel in slab_new */
 
-	if (addr < (uintptr_t)load_rlx_ptr(&stacks.lo) || addr >= (uintptr_t)load_rlx_ptr(&stacks.hi))
+	if (addr < (uintptr_t)load_rlx_ptr(&stacks.lo) ||
+	    addr >= (uintptr_t)load_rlx_ptr(&stacks.hi))
 		return NULL;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct slab *s = &stacks.slabs[i];

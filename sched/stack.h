@@ -8,9 +8,9 @@
 #include "sched/runtime2.h"
 
 enum {
-	STACK_MIN_SHIFT = 16,   /* the smallest stride, 64 KiB */
-	STACK_CLASSES = 16,     /* strides of 64 KiB .. 2 GiB, powers of two */
-	SLAB_STACKS = 32,       /* at most; their headers fill a page */
+	STACK_MIN_SHIFT = 16, /* the smallest stride, 64 KiB */
+	STACK_CLASSES = 16,   /* strides of 64 KiB .. 2 GiB, powers of two */
+	SLAB_STACKS = 32,     /* at most; their headers fill a page */
 };
 
 /* Once per process: reserves the address space of the headers. 0 or -ENOMEM. */

@@ -20,8 +20,8 @@ void urge_stats_read(struct urge_stats *stats)
 		const struct counters *c = &allp[i]->count;
 
 		stats->spawned += load_rlx_u64(&c->spawned);
-		stats->switches += load_rlx_u64(&allp[i]->schedtick) +
-				   load_rlx_u64(&allp[i]->inherits);
+		stats->switches +=
+			load_rlx_u64(&allp[i]->schedtick) + load_rlx_u64(&allp[i]->inherits);
 		stats->steals += load_rlx_u64(&c->steals);
 		stats->parks += load_rlx_u64(&c->parks);
 		stats->preempt_deferred += load_rlx_u64(&c->deferred);

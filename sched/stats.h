@@ -8,7 +8,6 @@
 
 #include "sched/runtime2.h"
 
-#define count(pp, what, by)                                                                        \
-	store_rlx_u64(&(pp)->count.what, load_rlx_u64(&(pp)->count.what) + (by))
+#define count(pp, what, by) store_rlx_u64(&(pp)->count.what, load_rlx_u64(&(pp)->count.what) + (by))
 
 #endif

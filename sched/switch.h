@@ -73,7 +73,7 @@ static inline void switch_to(struct m *mp, struct g *old, struct g *next,
 		stack_check_canary(old);
 	mp->after.fn = fn;
 	mp->after.old = old;
-	mp->curg = next == &mp->g0 ? NULL : next;
+	__atomic_store_n(&mp->curg, next == &mp->g0 ? NULL : next, __ATOMIC_RELAXED);
 	thread_errno = *mp->errnop; /* mostly nothing changes, and a store less is a store less */
 	if (old->errno_ != thread_errno)
 		old->errno_ = thread_errno;
@@ -82,8 +82,8 @@ static inline void switch_to(struct m *mp, struct g *old, struct g *next,
 	if (mp->eh)
 		switch_exceptions(mp->eh, old == &mp->g0 ? NULL : old->top,
 				  next == &mp->g0 ? NULL : next->top);
-	sanitizer_start_switch(fake_stack, (void *)next->stack_lo,
-			       next->stack_hi - next->stack_lo, next->tsan_fiber);
+	sanitizer_start_switch(fake_stack, (void *)next->stack_lo, next->stack_hi - next->stack_lo,
+			       next->tsan_fiber);
 	context_switch(&old->ctx, &next->ctx);
 	arrive();
 }

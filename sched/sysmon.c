@@ -44,10 +44,10 @@
 #include "sched/urge.h"
 
 enum {
-	SYSCALL_LOOK_MIN = 20 * 1000,       /* ns: Go's 20 us */
+	SYSCALL_LOOK_MIN = 20 * 1000, /* ns: Go's 20 us */
 	SYSCALL_LOOK_MAX = 10 * 1000 * 1000,
-	SYSCALL_LOOKS_IN_VAIN = 50,         /* then the interval doubles, as in Go */
-	SYSMON_KERNEL_SLICE = 100 * 1000,   /* EEVDF: the shortest that the kernel grants */
+	SYSCALL_LOOKS_IN_VAIN = 50,       /* then the interval doubles, as in Go */
+	SYSMON_KERNEL_SLICE = 100 * 1000, /* EEVDF: the shortest that the kernel grants */
 };
 
 struct waitpoint sysmon_point = { .epfd = -1, .timerfd = -1, .eventfd = -1 };

@@ -44,14 +44,14 @@
 
 static struct {
 	struct mutex lock;
-	struct p *wanting;         /* lock: Ps that wait for a thread, by link */
+	struct p *wanting;          /* lock: Ps that wait for a thread, by link */
 	struct atomic_u32 nwanting; /* lock writes */
 	struct atomic_u32 starting; /* threads made that have not come up yet */
 	struct atomic_ptr spares[SPARE_MS];
 	struct atomic_u32 poke;    /* futex: something to do */
 	struct atomic_u32 reclaim; /* free goroutines to look at */
 	struct atomic_u32 stop;
-	struct atomic_u32 up;      /* futex: template and sysmon that run */
+	struct atomic_u32 up; /* futex: template and sysmon that run */
 	pthread_t thread, sysmon;
 } template = { .lock = MUTEX_INIT(RANK_TEMPLATE) };
 
@@ -125,8 +125,7 @@ static bool place(struct m *mp)
 		if (!load_rlx_ptr(&template.spares[i]) && cas_ptr(&template.spares[i], NULL, mp)) {
 			sub_u32(&template.starting, 1);
 			/* pairs with template_stop: it sweeps the slots after it has set stop */
-			if (load_acq_u32(&template.stop) &&
-			    cas_ptr(&template.spares[i], mp, NULL))
+			if (load_acq_u32(&template.stop) && cas_ptr(&template.spares[i], mp, NULL))
 				return false;
 			idle_p_look(); /* some may have been left without a thread */
 			mpark(mp, INT64_MAX);

@@ -88,8 +88,8 @@ static void print_age(struct fdprint *out, int64_t since)
 static void print_header(struct fdprint *out, const struct g *gp, uint32_t status)
 {
 	static const char *const words[] = {
-		[Gidle] = "idle",	[Grunnable] = "runnable", [Grunning] = "running",
-		[Gsyscall] = "syscall", [Gwaiting] = "waiting",	  [Gdead] = "dead",
+		[Gidle] = "idle",       [Grunnable] = "runnable", [Grunning] = "running",
+		[Gsyscall] = "syscall", [Gwaiting] = "waiting",   [Gdead] = "dead",
 	};
 
 	fdp_str(out, "\ngoroutine ");

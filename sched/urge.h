@@ -138,7 +138,10 @@ struct urge_attr {
 };
 #define URGE_ATTR_INIT                                                                             \
 	{                                                                                          \
-		0, 0, 0, 0, 0, { 0 }                                                               \
+		0, 0, 0, 0, 0,                                                                     \
+		{                                                                                  \
+			0                                                                          \
+		}                                                                                  \
 	}
 
 /*

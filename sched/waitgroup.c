@@ -118,7 +118,7 @@ static void add(urge_waitgroup *wg, int n)
 	if (n >= 0)
 		st = add_u64(state(wg), (uint64_t)n);
 	else
-		st = sub_u64(state(wg), (uint64_t)-(int64_t)n);
+		st = sub_u64(state(wg), (uint64_t) - (int64_t)n);
 	if (unlikely(counter(st) < 0))
 		fatal("sync: negative WaitGroup counter");
 	if (unlikely(n < 0 && counter(st) == 0 && st >> 32 != 0))
