@@ -25,8 +25,8 @@
 
 struct sigaction former_sigurg;
 static struct sigaction former_sigquit, former_sigsegv;
-static bool took_sigquit;
-static uint64_t program_mask;
+static bool took_sigurg, took_sigsegv, took_sigquit;
+static uint64_t callers_mask, program_mask;
 
 static void quit_handler(int sig, siginfo_t *info, void *ucontext)
 {
@@ -83,12 +83,14 @@ int preempt_init(void)
 
 	sigframe_init();
 	text_init();
-	thread_sigmask(SIG_BLOCK, NULL, &program_mask);
-	program_mask &= ~(UINT64_C(1) << (CONFIG_PREEMPT_SIGNAL - 1));
+	thread_sigmask(SIG_BLOCK, NULL, &callers_mask);
+	program_mask = callers_mask & ~(UINT64_C(1) << (CONFIG_PREEMPT_SIGNAL - 1));
 	err = install(CONFIG_PREEMPT_SIGNAL, preempt_handler_sig, SA_RESTART, &former_sigurg);
+	took_sigurg = err == 0;
 	if (err)
 		return err;
 	err = install(SIGSEGV, segv_handler, 0, &former_sigsegv);
+	took_sigsegv = err == 0;
 	if (err)
 		return err;
 	took_sigquit = sigaction(SIGQUIT, NULL, &quit) == 0 && quit.sa_handler == SIG_DFL;
@@ -101,9 +103,11 @@ void preempt_fini(void)
 {
 	if (took_sigquit)
 		sigaction(SIGQUIT, &former_sigquit, NULL);
-	sigaction(SIGSEGV, &former_sigsegv, NULL);
+	if (took_sigsegv)
+		sigaction(SIGSEGV, &former_sigsegv, NULL);
+	thread_sigmask(SIG_SETMASK, &callers_mask, NULL);
 	/* a late request may still arrive: ours stays if the program had none, since it ignores it */
-	if (former_sigurg.sa_handler != SIG_DFL)
+	if (took_sigurg && former_sigurg.sa_handler != SIG_DFL)
 		sigaction(CONFIG_PREEMPT_SIGNAL, &former_sigurg, NULL);
 }
 

@@ -51,7 +51,7 @@ struct relocs {
 /* Uses the program, through one of these relocations, anything of a thread's? */
 static bool relocs_thread_bound(const struct relocs *r, const ElfW(Rela) * rela, size_t bytes)
 {
-	for (size_t i = 0; i < bytes / sizeof(*rela); i++) {
+	for (size_t i = 0; rela && i < bytes / sizeof(*rela); i++) {
 		const ElfW(Sym) *sym = &r->symtab[ELF64_R_SYM(rela[i].r_info)];
 		const char *name = r->strtab + sym->st_name;
 

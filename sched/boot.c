@@ -126,7 +126,7 @@ static int m0init(void)
 		return err;
 	}
 	sched.m0 = mp;
-	store_rlx_u32(&sched.nthreads, 1);
+	add_u32(&sched.nthreads, 1); /* strays of a former world are still counted */
 	store_rlx_u32(&sched.nmrunning, 1);
 	return 0;
 }
@@ -138,6 +138,7 @@ static void m0fini(void)
 	minit_undo(mp);
 	mfree(mp);
 	thread_set_timer_slack(0); /* the default again */
+	sub_u32(&sched.nthreads, 1);
 	sched.m0 = NULL;
 }
 
@@ -438,7 +439,10 @@ void urge_external_begin(void)
 
 void urge_external_end(void)
 {
-	sub_u32(&sched.external, 1);
+	/* the last M may have gone idle meanwhile, and that was no deadlock then */
+	if (sub_u32(&sched.external, 1) == 0 && load_acq_u32(&sched.running) &&
+	    load_rlx_u32(&sched.nmrunning) == 0)
+		sysmon_suspect_deadlock();
 }
 
 int urge_gomaxprocs(int n)

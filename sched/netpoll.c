@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/netpoll.h"
 
+#include "sched/boot.h"
 #include "sched/proc.h"
 #include "sched/time.h"
 
@@ -28,11 +29,17 @@ bool netpoll_sleeps(void)
 	return load_acq_u32(&claimed) != 0;
 }
 
+/* The second look: another M may have taken the kick that announced the end of the world. */
+static int64_t earliest(void)
+{
+	return world_exiting() ? 1 : timers_earliest();
+}
+
 void netpoll_sleep(int64_t deadline)
 {
 	struct epoll_event events[8];
 
-	waitpoint_sleep(&netpoll_point, deadline, timers_earliest, events, ARRAY_SIZE(events));
+	waitpoint_sleep(&netpoll_point, deadline, earliest, events, ARRAY_SIZE(events));
 	store_rel_u32(&claimed, 0);
 	/*
 	 * timers_cover			here

@@ -540,8 +540,8 @@ static struct g *findrunnable(struct m *mp, bool *inherit)
 		struct g *gp;
 
 		if (!mp->p) {
-			if (!stopm(mp))
-				return NULL;
+			if (load_rlx_u32(&mp->attn) || !stopm(mp))
+				return NULL; /* a stray, that came home to another world; or the end */
 			continue;
 		}
 		if (unlikely(load_rlx_u32(&mp->p->attn))) {

@@ -371,6 +371,9 @@ void stack_release_all(bool (*keep)(const struct g *gp))
 			if (s->free)
 				list_remove(&stacks.partial[s->class_], s);
 			s->free = 0;
+			s->dirty = 0;
+			for (unsigned k = 0; k < s->n; k++)
+				store_rlx_u32(&slab_headers(s)[k].status, Gdead);
 			continue;
 		}
 		if (s->free)

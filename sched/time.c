@@ -199,8 +199,13 @@ static bool sleep_commit(struct g *gp, void *arg)
 {
 	struct timer *t = arg;
 
-	if (timer_add(getm()->p, t))
+	const struct m *mp = getm();
+
+	if (timer_add(mp->p, t)) {
+		if (mp->curg) /* it was started before the timer was there: see start_running */
+			timers_cover(t->when);
 		return true;
+	}
 	t->when = 0; /* tells urge_sleep_until that there was no room */
 	(void)gp;
 	return false;
