@@ -15,7 +15,10 @@ vector_clear:
 	.cfi_startproc
 	testl	$4, xstate_mask(%rip)		/* AVX */
 	jz	1f
-	vzeroall
+	/* zeroing idioms, which cost a rename each; vzeroall is microcode */
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	vpxor	%xmm\n, %xmm\n, %xmm\n
+	.endr
 	testl	$0x80, xstate_mask(%rip)	/* the upper sixteen of AVX-512 */
 	jnz	2f
 	ret

@@ -89,6 +89,8 @@ int preempt_init(void)
 	took_sigurg = err == 0;
 	if (err)
 		return err;
+	if (former_sigurg.sa_sigaction == preempt_handler_sig) /* left by a former urge_main */
+		former_sigurg = (struct sigaction){ .sa_handler = SIG_DFL };
 	err = install(SIGSEGV, segv_handler, 0, &former_sigsegv);
 	took_sigsegv = err == 0;
 	if (err)

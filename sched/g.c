@@ -3,7 +3,7 @@
  * Goroutines: newproc, goexit, and the free lists between them.
  *
  * A dead goroutine keeps its stack. Those of the default size go to a list of the P that they ended
- * on, without a lock; beyond 64, 32 move to the global list; other sizes go there at once. What
+ * on, without a lock; beyond 128, 32 move to the global list; other sizes go there at once. What
  * the global lists hold and nobody has needed for a whole period (the lowest length that was seen)
  * is given back to the slabs by the template thread: unlike in Go, a burst's memory comes back.
  */
@@ -25,7 +25,7 @@
 #include <string.h>
 
 enum {
-	GFREE_MAX = 64,
+	GFREE_MAX = 128,
 	GFREE_BATCH = 32,
 	GOID_BATCH = 16,
 	RECLAIM_CHUNK = 4096,

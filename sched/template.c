@@ -63,8 +63,8 @@ static void poke(void)
 
 void template_reclaim(void)
 {
-	store_rlx_u32(&template.reclaim, 1);
-	poke();
+	if (load_rlx_u32(&template.reclaim) == 0 && xchg_u32(&template.reclaim, 1) == 0)
+		poke();
 }
 
 /* ---- Ms ------------------------------------------------------------------------------------ */
@@ -251,10 +251,10 @@ static void *template_main(void *unused)
 			int64_t now = nanotime();
 
 			if (now >= next) {
-				bool more = gfree_reclaim();
-
-				more |= stack_scrub_idle();
-				store_rlx_u32(&template.reclaim, more);
+				/* off first: who frees from here on turns it on again, and pokes */
+				xchg_u32(&template.reclaim, 0);
+				if (gfree_reclaim() | stack_scrub_idle())
+					store_rlx_u32(&template.reclaim, 1);
 				next = now + RECLAIM_PERIOD;
 			}
 			deadline = next < deadline ? next : deadline;
