@@ -34,13 +34,6 @@ else
 
 # ---- what may be given on the command line -------------------------------------------------------
 
-# Make's own defaults are `default' here and, because of -R above, `undefined' in a sub-make.
-ifneq ($(filter default undefined,$(origin CC)),)
-CC := gcc
-endif
-ifneq ($(filter default undefined,$(origin CXX)),)
-CXX := $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC)),$(subst gcc,g++,$(CC)))
-endif
 LD := ld
 AR := ar
 OBJCOPY := objcopy
@@ -85,6 +78,19 @@ $(BUILD)/.config: $(CONFIG) | deps-run
 .PHONY: menuconfig olddefconfig savedefconfig
 menuconfig olddefconfig savedefconfig: $(BUILD)/.config
 	@$(KCONFIG_TOOL) $@ $(BUILD)
+
+# ---- the compiler --------------------------------------------------------------------------------
+
+# Make's own defaults are `default' here and, because of -R above, `undefined' in a sub-make.
+ifneq ($(filter default undefined,$(origin CC)),)
+CC := $(if $(CONFIG_CLANG),clang,gcc)
+endif
+ifneq ($(filter default undefined,$(origin CXX)),)
+CXX := $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC)),$(subst gcc,g++,$(CC)))
+endif
+ifdef CONFIG_CLANG
+$(BUILD)/.flags: | deps-check
+endif
 
 # ---- flags ---------------------------------------------------------------------------------------
 
@@ -176,10 +182,6 @@ $(BUILD)/%.o: %.S $(BUILD)/.flags | $(BUILD)/include/urge.h
 $(BUILD)/%.o: %.cc $(BUILD)/.flags | $(BUILD)/include/urge.h deps-test
 	$(call say,CXX,$<)mkdir -p $(@D) && $(compile-cxx)
 
-ifdef CONFIG_USDT
-$(LIB_OBJECTS): | deps-usdt
-endif
-
 # A link in a folder of its own: -Isched would put sched/time.h in front of <time.h>.
 $(BUILD)/include/urge.h:
 	@mkdir -p $(@D) && ln -sf $(CURDIR)/sched/urge.h $@
@@ -250,7 +252,7 @@ $(UNIT_TESTS) $(LONG_TESTS):
 # ---- running -------------------------------------------------------------------------------------
 
 .PHONY: run test bench
-run: $(BUILD)/urge-lab
+run: $(BUILD)/urge-lab | deps-bench
 	$(BUILD)/urge-lab preempt $(RUN_FLAGS)
 
 bench: $(BUILD)/urge-bench | deps-bench
@@ -326,10 +328,10 @@ uninstall:
 
 # ---- the rest ------------------------------------------------------------------------------------
 
-DEPS_GROUPS := run test bench check usdt
+DEPS_GROUPS := run test bench check
 .PHONY: deps $(DEPS_GROUPS:%=deps-%)
 deps:
-	@.ci/deps $(filter-out usdt,$(DEPS_GROUPS))
+	@.ci/deps $(DEPS_GROUPS)
 $(DEPS_GROUPS:%=deps-%): deps-%:
 	@.ci/deps $*
 

@@ -5,8 +5,10 @@
  */
 #include "kernelshim/altstack.h"
 #include "kernelshim/compiler.h"
+#include "kernelshim/fault.h"
 #include "kernelshim/sys.h"
 #include "kernelshim/vm.h"
+#include <errno.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -42,10 +44,12 @@ int altstack_install(struct altstack *stack)
 {
 	size_t page = vm_page_size();
 	size_t size = altstack_size();
-	long low = sys_call6(SYS_mmap, 0, (long)(size + page), PROT_NONE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	long err;
+	long low, err;
 
+	if (fault(FAULT_ALTSTACK))
+		return -ENOMEM;
+	low = sys_call6(SYS_mmap, 0, (long)(size + page), PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (sys_is_error(low))
 		return (int)low;
 	stack->base = (char *)low + page;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernelshim/epoll.h"
+#include "kernelshim/fault.h"
 #include "kernelshim/sys.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,8 @@ static int new_fd(long fd)
 int epoll_new(void)
 {
 	/* there is no EPOLL_NONBLOCK: nothing reads or writes an epoll descriptor */
+	if (fault(FAULT_EPOLL))
+		return -EMFILE;
 	return new_fd(sys_call1(SYS_epoll_create1, EPOLL_CLOEXEC));
 }
 
@@ -37,6 +40,8 @@ static int epoll_control(int epfd, int op, int fd, uint32_t events, uint64_t dat
 
 int epoll_add(int epfd, int fd, uint32_t events, uint64_t data)
 {
+	if (fault(FAULT_EPOLL_ADD))
+		return -ENOSPC;
 	return epoll_control(epfd, EPOLL_CTL_ADD, fd, events, data);
 }
 
@@ -57,6 +62,8 @@ int epoll_poll(int epfd, struct epoll_event *events, int n, int timeout_ms)
 
 int eventfd_new(void)
 {
+	if (fault(FAULT_EVENTFD))
+		return -EMFILE;
 	return new_fd(sys_call2(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
@@ -77,6 +84,8 @@ void eventfd_drain(int fd)
 
 int timerfd_new(void)
 {
+	if (fault(FAULT_TIMERFD))
+		return -EMFILE;
 	return new_fd(sys_call2(SYS_timerfd_create, CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
 }
 

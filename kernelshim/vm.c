@@ -16,6 +16,7 @@
 #include "kernelshim/vm.h"
 #include "kernelshim/atomic.h"
 #include "kernelshim/compiler.h"
+#include "kernelshim/fault.h"
 #include "kernelshim/procfs.h"
 #include "kernelshim/sys.h"
 #include <errno.h>
@@ -87,7 +88,7 @@ static int make_accessible(void *addr, size_t len)
 void *vm_reserve(size_t len, size_t align)
 {
 	size_t slack = align - vm_page_size();
-	long low = map_anon(len + slack, PROT_NONE);
+	long low = fault(FAULT_MAP) ? -ENOMEM : map_anon(len + slack, PROT_NONE);
 	char *start;
 	size_t before;
 

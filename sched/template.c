@@ -17,6 +17,7 @@
 #include "sched/template.h"
 
 #include "kernelshim/clock.h"
+#include "kernelshim/fault.h"
 #include "kernelshim/futex.h"
 #include "kernelshim/thread.h"
 #include "preempt/preempt.h"
@@ -48,6 +49,7 @@ static struct {
 	struct atomic_u32 nwanting; /* lock writes */
 	struct atomic_u32 starting; /* threads made that have not come up yet */
 	struct atomic_ptr spares[SPARE_MS];
+	struct atomic_u32 failed;  /* a thread came up and could not become an M */
 	struct atomic_u32 poke;    /* futex: something to do */
 	struct atomic_u32 reclaim; /* free goroutines to look at */
 	struct atomic_u32 stop;
@@ -145,8 +147,10 @@ static void *mstart(void *arg)
 	uint64_t all = ALL_SIGNALS;
 	int err = minit(mp, "urge-m");
 
-	if (err) {
+	if (err) { /* as if the thread could not have been made */
+		store_rlx_u32(&template.failed, 1);
 		sub_u32(&template.starting, 1);
+		poke();
 	} else {
 		if (place(mp)) {
 			preempt_unblock();
@@ -171,7 +175,7 @@ static int thread_new(pthread_t *thread, void *(*fn)(void *), void *arg, bool jo
 	if (!joinable)
 		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	add_u32(&sched.nthreads, 1);
-	err = pthread_create(thread, &attr, fn, arg);
+	err = fault(FAULT_THREAD) ? EAGAIN : pthread_create(thread, &attr, fn, arg);
 	if (err)
 		sub_u32(&sched.nthreads, 1);
 	pthread_attr_destroy(&attr);
@@ -236,7 +240,7 @@ static void *template_main(void *unused)
 	store_rel_u32(&template.up, load_rlx_u32(&template.up) + 1);
 	futex_wake(&template.up.v, 1);
 	while (!load_acq_u32(&template.stop)) { /* pairs with template_stop */
-		int err = 0;
+		int err = xchg_u32(&template.failed, 0) ? -ENOMEM : 0;
 
 		deadline = INT64_MAX;
 		while (!err && missing() > load_acq_u32(&template.starting) &&
@@ -249,11 +253,14 @@ static void *template_main(void *unused)
 		if (load_rlx_u32(&template.reclaim)) {
 			static int64_t next;
 			int64_t now = nanotime();
+			bool more;
 
 			if (now >= next) {
 				/* off first: who frees from here on turns it on again, and pokes */
 				xchg_u32(&template.reclaim, 0);
-				if (gfree_reclaim() | stack_scrub_idle())
+				more = gfree_reclaim();
+				more = stack_scrub_idle() || more;
+				if (more)
 					store_rlx_u32(&template.reclaim, 1);
 				next = now + RECLAIM_PERIOD;
 			}

@@ -16,15 +16,18 @@
  *   Times	int64_t nanoseconds on CLOCK_MONOTONIC. A deadline is absolute.
  *   Callers	"goroutine" functions may be called by goroutines only; a call from another thread
  *		returns -EPERM where the result can say so. "any thread" functions may be called by
- *		every thread of the process once urge_main has started the runtime.
+ *		every thread of the process while urge_main runs.
  *   Signals	No function may be called in a signal handler, except where it says "signal-safe".
- *		A call on an alternate signal stack is fatal, with words.
+ *		What is found of that is fatal, with words: a call from a handler that interrupted
+ *		this library, and one that would block on an alternate signal stack.
  *   Misuse	What can't be answered by an error code ends the process with a line "fatal error:
- *		..." on stderr, a dump of all goroutines, and exit status 2.
+ *		..." on stderr, a dump of the goroutines (1000 of them and the caller at most), and
+ *		exit status 2.
  *
  * Thread-local variables. A goroutine may run on another thread after every call of this library,
  * and the address of a thread-local variable, once taken, does not follow it: do not hold one
- * across a call. errno is redefined below for this reason: it belongs to the goroutine.
+ * across a call. errno is redefined below for this reason: it belongs to the goroutine. So do the
+ * exceptions of C++. All else that belongs to a thread stays with it: see docs/thread-affine.md.
  */
 #ifndef URGE_H
 #define URGE_H
@@ -81,11 +84,12 @@ URGE_API int64_t urge_now(void);
 
 /*
  * Suspends the goroutine for at least ns nanoseconds; others run meanwhile. ns <= 0 returns at
- * once. Returns 0, or -EPERM when the caller is no goroutine.
+ * once. Returns 0, -EPERM when the caller is no goroutine, or -ENOMEM, at once, when its P has
+ * four million sleepers already.
  */
 URGE_API int urge_sleep(int64_t ns);
 
-/* The same until a deadline; one that has passed returns 0 at once. */
+/* The same until a deadline; one that has passed returns 0 at once, without letting others run. */
 URGE_API int urge_sleep_until(int64_t deadline);
 
 /* ---- boot ---------------------------------------------------------------------------------- */
@@ -93,11 +97,14 @@ URGE_API int urge_sleep_until(int64_t deadline);
 /*
  * Starts the runtime, runs fn(arg) as goroutine 1 and returns its result on the calling thread.
  * When fn returns, the other goroutines are not waited for, as in Go: each is discarded at the
- * next point where it parks or may be preempted; one that is blocked in the kernel is left behind,
- * and stops at its next call of this library. May be called again afterwards, from any thread.
+ * next point where it parks or, if it computes in code of the program's, is interrupted; one that
+ * is blocked in the kernel is left behind, and stops at its next call of this library. One that
+ * computes in a library's code is waited for, and named on stderr after a second. urge_nopreempt
+ * keeps nobody from being discarded. May be called again afterwards, from any thread.
  *
  * Returns fn's result; or, with nothing run: -EBUSY when the runtime runs already, -EINVAL when fn
- * is NULL, -ENOMEM, -EAGAIN or -EMFILE when the system gives no memory, threads or descriptors.
+ * is NULL, -ENOMEM, -EAGAIN, -EMFILE or -ENFILE when the system gives no memory, threads or
+ * descriptors.
  *
  * Environment, ignored in set-user-ID programs (secure_getenv):
  *   GOMAXPROCS=n	the number of Ps; default: the CPUs this thread may use
@@ -105,8 +112,10 @@ URGE_API int urge_sleep_until(int64_t deadline);
  * An unknown key or a bad value is named on stderr and ignored.
  *
  * The runtime uses SIGURG (Kconfig: PREEMPT_SIGNAL), and passes every other SIGURG to the handler
- * that was installed before; SIGQUIT prints all goroutines and ends the process with status 2,
- * unless the program handles or ignores it; SIGSEGV in a goroutine's guard page says so first.
+ * that was installed before: install yours before urge_main, and leave it. SIGQUIT prints the
+ * goroutines and ends the process with status 2, unless the program handles or ignores it when
+ * urge_main is called. A SIGSEGV in a goroutine's guard page is explained on stderr, then goes to
+ * the program's handler or ends the process. Goroutines run with the caller's signal mask.
  */
 URGE_API int urge_main(int (*fn)(void *), void *arg);
 
@@ -114,6 +123,7 @@ URGE_API int urge_main(int (*fn)(void *), void *arg);
 
 typedef void (*urge_fn)(void *);
 
+/* How goroutines are preempted. Parking is not built yet, so AUTO and INJECT do the same. */
 enum {
 	URGE_PREEMPT_AUTO,   /* what can be shown to be safe */
 	URGE_PREEMPT_INJECT, /* only by moving the goroutine */
@@ -123,10 +133,13 @@ enum {
 
 /*
  * Attributes of a goroutine. Start from URGE_ATTR_INIT; zero means the default.
- *   stack_size	usable bytes, rounded up to pages; from one page to 1 GiB. Only touched pages use
- *		memory, but the address space is taken: the default reserve is 256 KiB (Kconfig).
- *   name	for dumps; copied, at most 23 bytes of it
+ *   stack_size	usable bytes, rounded up to pages; at most 1 GiB. Only touched pages use memory, but
+ *		the address space is taken. The default is what is left of a reserve of 256 KiB
+ *		(Kconfig: DEFAULT_STACK_SIZE) without the guard page and the one that holds the
+ *		runtime's own few bytes.
+ *   name	for dumps and overflow messages; copied, at most 23 bytes of it
  *   preempt	URGE_PREEMPT_AUTO or URGE_PREEMPT_OFF
+ *   class_, node	without effect yet
  */
 struct urge_attr {
 	size_t stack_size;
@@ -145,8 +158,9 @@ struct urge_attr {
 	}
 
 /*
- * Starts a goroutine that runs fn(arg). It is the next to run on the caller's P when the caller
- * blocks or yields. Never blocks. Any thread.
+ * Starts a goroutine that runs fn(arg), and ends when fn returns. It is the next to run on the
+ * caller's P when the caller blocks or yields; started by a thread that is no goroutine, it goes to
+ * the end of the global queue. attr may be NULL. Never waits for other goroutines. Any thread.
  * Returns 0, -EINVAL (fn is NULL, an attribute is out of range), -ENOMEM, or -EPERM when the
  * runtime does not run.
  */
@@ -156,13 +170,19 @@ URGE_API int urge_go_attr(const struct urge_attr *attr, urge_fn fn, void *arg);
 /* Lets other goroutines run. On a thread of the program's own: sched_yield. Any thread. */
 URGE_API void urge_yield(void);
 
-/* Ends the calling goroutine. Ending goroutine 1 so leaves the others running, as in Go. */
+/*
+ * Ends the calling goroutine, without unwinding its stack: no C++ destructor runs. Ending goroutine
+ * 1 so leaves the others running, as in Go. Goroutine; elsewhere fatal.
+ */
 URGE_NORETURN URGE_API void urge_goexit(void);
 
-/* The calling goroutine's number, from 1, not reused within one urge_main; 0 on other threads. */
+/*
+ * The calling goroutine's number, from 1, not reused within one urge_main; 0 on other threads. Any
+ * thread, also before boot.
+ */
 URGE_API uint64_t urge_goid(void);
 
-/* The number of goroutines that exist. Any thread. */
+/* The number of goroutines that exist, those that have not run yet included. Any thread. */
 URGE_API size_t urge_num_goroutine(void);
 
 /* ---- waiting for goroutines ---------------------------------------------------------------- */
@@ -170,10 +190,10 @@ URGE_API size_t urge_num_goroutine(void);
 /*
  * A counter that can be waited for to become zero. Zero-initialised; embedded by the program; may
  * be freed as soon as a wait has returned and no other call on it is under way or still to come.
- *   add	any thread; a negative counter is fatal: "sync: negative WaitGroup counter"
+ *   add	a negative counter is fatal: "sync: negative WaitGroup counter"
  *   done	add(-1)
- *   wait	blocks while the counter is above zero. Goroutine, or any thread (which then sleeps)
- *   wait_until	0, -ETIMEDOUT; deadline 0: -EAGAIN instead of waiting
+ *   wait	blocks while the counter is above zero; a thread that is no goroutine sleeps
+ * Any thread, also before boot.
  */
 typedef struct urge_waitgroup {
 	uint64_t state_; /* private, like all that end in an underscore */
@@ -187,25 +207,27 @@ URGE_API void urge_waitgroup_wait(urge_waitgroup *wg);
 /* ---- blocking and foreign code ------------------------------------------------------------- */
 
 /*
- * Brackets a system call, or foreign code, that may block: between the two calls the goroutine's P
- * may be handed to another thread. In between no other function of this library may be called,
- * but urge_now, urge_errno and urge_goid. Does not nest. Goroutine; elsewhere without effect.
- * errno survives urge_exitsyscall.
+ * Brackets a system call, or foreign code, that may block: between the two calls the goroutine
+ * stays on its thread and is not preempted, but its P may be handed to another thread. Fatal are:
+ * an entry in between (they do not nest), any other call of this library but urge_now, urge_errno
+ * and urge_goid, and an exit without an entry. urge_exitsyscall blocks until there is a P; it keeps
+ * errno. Goroutine; elsewhere without effect.
  */
 URGE_API void urge_entersyscall(void);
 URGE_API void urge_exitsyscall(void);
 
 /*
- * Between the two calls the goroutine is not preempted and stays on its thread, unless it blocks by
- * itself. Nests. For code that holds what belongs to the thread. Goroutine; elsewhere no effect.
- * An end without a begin is fatal.
+ * Between the two calls the goroutine is not preempted and stays on its thread, unless it blocks or
+ * yields by itself. Nests. For code that holds what belongs to the thread, briefly: who waits for
+ * the P waits on, and so does a stop of the world. Goroutine; elsewhere no effect. An end without a
+ * begin is fatal.
  */
 URGE_API void urge_nopreempt_begin(void);
 URGE_API void urge_nopreempt_end(void);
 
 /*
  * Between the two calls somebody outside the runtime (a thread, a device) may wake goroutines:
- * no deadlock is reported. Counts. Any thread.
+ * no deadlock is reported. Counts: each begin needs its end. Any thread, also before boot.
  */
 URGE_API void urge_external_begin(void);
 URGE_API void urge_external_end(void);
@@ -213,63 +235,74 @@ URGE_API void urge_external_end(void);
 /* ---- the scheduler ------------------------------------------------------------------------- */
 
 /*
- * Sets the number of Ps to n and returns the former one; n < 1 only asks. n is bounded by the
- * build's MAX_PROCS (Kconfig): above it -EINVAL. Nobody is stopped: a P that goes away is given up
- * by its thread at the next scheduling point. Any thread.
+ * Sets the number of Ps to n and returns the former one; n < 1 only asks. -EINVAL above the build's
+ * MAX_PROCS (Kconfig), -ENOMEM, or -EPERM when the runtime does not run; nothing has changed then.
+ * Nobody is stopped: a P that goes away is given up by its thread at the next scheduling point,
+ * which its goroutine is asked to come to as if its slice were over. Any thread.
  */
 URGE_API int urge_gomaxprocs(int n);
 
 /*
  * The time after which a goroutine may be preempted when others wait; default 10 ms. From 50 us to
- * 10 s, else -EINVAL. Takes effect at once. Any thread.
+ * 10 s, else -EINVAL. Takes effect at once. Any thread, also before boot, where URGEDEBUG=slice
+ * overrides it.
  */
 URGE_API int urge_set_time_slice(int64_t ns);
 
-/* One of URGE_PREEMPT_AUTO, _INJECT, _OFF; -EINVAL otherwise, -ENOTSUP for _PARK. Any thread. */
+/*
+ * One of URGE_PREEMPT_AUTO, _INJECT, _OFF; -EINVAL otherwise, -ENOTSUP for _PARK. Any thread, also
+ * before boot, where URGEDEBUG=asyncpreemptoff=1 overrides it.
+ */
 URGE_API int urge_set_preempt(int policy);
 
 /*
- * Stops every other goroutine and returns when all Ps stand still; why is shown in dumps and must
- * outlive the stop. Those in system calls go on there, and stop when they return. Blocks until then: a
- * goroutine in foreign code delays it. Nested calls by one goroutine count; another caller waits
- * for its turn. Until the start only async-signal-safe functions and urge_dump may be called.
- * Goroutine: 0 or -EPERM.
+ * Stops every other goroutine and returns when all Ps stand still. why tells a debugger what for;
+ * it must outlive the stop. Those in declared system calls go on there, and stop when they return.
+ * The others are interrupted; one that can't be (in a library, in an undeclared system call,
+ * between urge_nopreempt_begin and its end) is waited for. Nested calls by one goroutine count;
+ * another caller waits for its turn. Until the start only async-signal-safe functions and urge_dump
+ * may be called; to block is fatal, and so is a start by who has not stopped the world. Goroutine:
+ * 0 or -EPERM.
  */
 URGE_API int urge_stop_the_world(const char *why);
 URGE_API void urge_start_the_world(void);
 
 /*
- * Writes all goroutines with state, wait reason, age and backtrace to fd. Takes no lock of libc
- * and allocates nothing. Any thread.
+ * Writes all goroutines with state, wait reason, age and backtrace to fd, the caller first. One
+ * that runs on another thread has no backtrace. Takes no lock and allocates nothing; may block in
+ * write. Any thread.
  */
 URGE_API void urge_dump(int fd);
 
 /*
- * Why a preemption request left its goroutine alone; urge_preempt_reason gives the words.
- * The values are indices of urge_stats.preempt_left.
+ * The reasons why a preemption request left its goroutine alone are the indices of
+ * urge_stats.preempt_left; urge_preempt_reason gives their words. Indices are never reused.
  */
 enum { URGE_PREEMPT_REASONS_MAX = 24 };
 
 struct urge_stats {
 	uint64_t goroutines; /* alive now */
-	uint64_t threads;    /* alive now, those of the runtime */
+	uint64_t threads;    /* of the runtime, alive now; urge_main's caller is one */
 	uint64_t spawned;
-	uint64_t switches;
-	uint64_t steals;
-	uint64_t parks;
-	uint64_t preempt_requests;
+	uint64_t switches;         /* times that a goroutine began or went on to run */
+	uint64_t steals;           /* goroutines moved from one P's queue to another's */
+	uint64_t parks;            /* times that a goroutine blocked */
+	uint64_t preempt_requests; /* signals sent, those that were sent again included */
 	uint64_t preempt_injected; /* moved by an injected call */
-	uint64_t preempt_parked;   /* thread parked */
-	uint64_t preempt_revoked;  /* P taken from a blocked thread */
+	uint64_t preempt_parked;   /* thread parked; 0 in this version */
+	uint64_t preempt_revoked;  /* P taken from a blocked thread; 0 in this version */
 	uint64_t preempt_deferred; /* yielded at the next call of this library */
 	uint64_t preempt_left[URGE_PREEMPT_REASONS_MAX];
 	uint64_t reserved[32];
 };
 
-/* Reads all counters; each is exact, but they are not read at one instant. Any thread. */
+/*
+ * Reads all counters; each is exact, but they are not read at one instant. They count from the
+ * first urge_main on, so take differences. Any thread.
+ */
 URGE_API void urge_stats_read(struct urge_stats *stats);
 
-/* The words for index i of preempt_left, NULL behind the last one. Any thread. */
+/* The words for index i of preempt_left, NULL behind the last one. Any thread, signal-safe. */
 URGE_API const char *urge_preempt_reason(unsigned i);
 
 #ifdef __cplusplus
