@@ -215,18 +215,22 @@ static uint32_t missing(void)
  */
 static void give_up_wanting(void)
 {
+	uint32_t given_up = 0;
 	struct p *pp;
 	bool idle_m;
 
 	while ((pp = take_wanting()) != NULL) {
 		retirep(pp);
-		mrunning_less();
+		given_up++;
 	}
 	lock(&sched.lock);
 	idle_m = sched.midle != NULL;
 	unlock(&sched.lock);
 	if (idle_m)
 		idle_p_look();
+	/* only now: until somebody has been woken for their goroutines this is no deadlock */
+	while (given_up-- > 0)
+		mrunning_less();
 }
 
 /* ---- the thread ---------------------------------------------------------------------------- */
