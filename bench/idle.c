@@ -9,6 +9,7 @@
  *	cpu		CPU ms per second of each window
  *	cpu_total	CPU seconds of all windows; 10 s with five repetitions
  *	cpu_per_wakeup	CPU us per wake-up, for `one` and `tick`
+ *	floor		CPU us per wake-up of a bare thread that sleeps 1 ms in a loop, before `one`
  *
  * The twin is w14_idle.
  */
@@ -18,6 +19,7 @@
 #include "urge.h"
 
 #include <stdio.h>
+#include <time.h>
 
 enum { GOROUTINES = 1000, WINDOW_S = 2 };
 enum { PARK, ONE, TICK };
@@ -59,6 +61,28 @@ static urge_fn function_of(long mode, unsigned i)
 	return mode == ONE && i == 0 ? wake_every_ms : sleep_an_hour;
 }
 
+/* What the kernel and this machine take for a wake-up, whoever is woken. */
+static double floor_us(void)
+{
+	enum { WAKEUPS = 500 };
+	struct timespec at, cpu[2];
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu[0]);
+	for (int i = 0; i < WAKEUPS; i++) {
+		at.tv_nsec += 1000000;
+		if (at.tv_nsec >= 1000000000) {
+			at.tv_nsec -= 1000000000;
+			at.tv_sec++;
+		}
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+	}
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu[1]);
+	return ((double)(cpu[1].tv_sec - cpu[0].tv_sec) * 1e6 +
+		(double)(cpu[1].tv_nsec - cpu[0].tv_nsec) / 1e3) /
+	       WAKEUPS;
+}
+
 static int idle(const struct bench_run *run)
 {
 	const char *mode = mode_names[run->workload->parameter];
@@ -68,6 +92,8 @@ static int idle(const struct bench_run *run)
 	snprintf(cpu, sizeof(cpu), "idle.%s.cpu", mode);
 	snprintf(cpu_total, sizeof(cpu_total), "idle.%s.cpu_total", mode);
 	snprintf(per_wakeup, sizeof(per_wakeup), "idle.%s.cpu_per_wakeup", mode);
+	for (unsigned i = 0; i < run->reps && run->workload->parameter == ONE; i++)
+		bench_sample(run, "idle.one.floor", "", floor_us(), "us");
 	for (unsigned i = 0; i < GOROUTINES; i++)
 		bench_check(urge_go(function_of(run->workload->parameter, i), (void *)(uintptr_t)i),
 			    "urge_go");
@@ -91,7 +117,7 @@ static int idle(const struct bench_run *run)
 
 static const char *const park_figures[] = { "idle.park.cpu.*", "idle.park.cpu_total.*", NULL };
 static const char *const one_figures[] = { "idle.one.cpu.*", "idle.one.cpu_total.*",
-					   "idle.one.cpu_per_wakeup.*", NULL };
+					   "idle.one.cpu_per_wakeup.*", "idle.one.floor.*", NULL };
 static const char *const tick_figures[] = { "idle.tick.cpu.*", "idle.tick.cpu_total.*",
 					    "idle.tick.cpu_per_wakeup.*", NULL };
 

@@ -18,7 +18,7 @@
 
 #include <sys/syscall.h>
 
-/* The M whose pending request this signal is. */
+/* The M that this signal was sent to by the runtime; NULL: it was not. */
 static struct m *our_request_sig(const siginfo_t *info)
 {
 	uint32_t tid = (uint32_t)sys_call0(SYS_gettid);
@@ -33,8 +33,7 @@ static struct m *our_request_sig(const siginfo_t *info)
 			return NULL;
 		mp = __atomic_load_n(&allm[id], __ATOMIC_ACQUIRE);
 		if (mp && load_rlx_u32(&mp->tid) == tid &&
-		    load_rlx_u32(&mp->generation) == value >> 32 &&
-		    load_rlx_i64(&mp->signal_sent) != 0)
+		    load_rlx_u32(&mp->generation) == value >> 32)
 			return mp;
 	} else if (info->si_code == SI_USER && info->si_pid == 0) {
 		for (uint32_t id = 0; id < n; id++) {
@@ -56,7 +55,8 @@ void preempt_handler_sig(int sig, siginfo_t *info, void *ucontext)
 		handler_chain_sig(&former_sigurg, sig, info, ucontext);
 		return;
 	}
-	store_rlx_i64(&mp->signal_sent, 0);
+	if (xchg_i64(&mp->signal_sent, 0) == 0)
+		return; /* sent again when the first one was already being handled */
 	discard = load_rlx_u32(&sched.phase) == PHASE_EXITING;
 	if (discard && load_rlx_u32(&mp->abandon) && mp->curg && mp->locks == 0) {
 		sigframe_inject_call_sig(ucontext, asyncabandon);
@@ -73,8 +73,10 @@ void preempt_handler_sig(int sig, siginfo_t *info, void *ucontext)
 
 void handler_chain_sig(const struct sigaction *former, int sig, siginfo_t *info, void *ucontext)
 {
+	if (former->sa_handler == SIG_DFL || former->sa_handler == SIG_IGN)
+		return; /* whatever the flags say */
 	if (former->sa_flags & SA_SIGINFO)
 		former->sa_sigaction(sig, info, ucontext);
-	else if (former->sa_handler != SIG_DFL && former->sa_handler != SIG_IGN)
+	else
 		former->sa_handler(sig);
 }

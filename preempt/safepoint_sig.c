@@ -93,6 +93,12 @@ static inline bool may_be_address(uintptr_t a)
 	return a >= 0x10000 && a < UINT64_C(1) << 56;
 }
 
+/*
+ * Return addresses into libraries. Those into the runtime don't count: the goroutine is outside it
+ * (m->locks is 0), and what calls users' functions from there is in urge_entry, so they are stale.
+ * They are common: a goroutine that starts by a direct switch finishes another's park on its own
+ * stack first, and a hole in a frame of its function then keeps such a word as long as it runs.
+ */
 static enum preempt_reason scan_frames(const struct g *gp, uintptr_t sp)
 {
 	for (const uintptr_t *w = (const uintptr_t *)sp; w < (const uintptr_t *)gp->stack_hi; w++) {
@@ -100,9 +106,7 @@ static enum preempt_reason scan_frames(const struct g *gp, uintptr_t sp)
 
 		if (!may_be_address(a) || a - gp->stack_lo < gp->stack_hi - gp->stack_lo)
 			continue;
-		if (in_program_text(a))
-			continue;
-		if (in_runtime_text(a) || in_module_text(a))
+		if (!in_program_text(a) && !in_runtime_text(a) && in_module_text(a))
 			return LEFT_FOREIGN_FRAME;
 	}
 	return MOVE;
@@ -163,7 +167,7 @@ enum preempt_reason safepoint_sig(struct m *mp, const void *ucontext, bool disca
 		return LEFT_FOREIGN_PC;
 	if (sp - gp->stack_lo < text.headroom)
 		return LEFT_HEADROOM;
-	if (gp->stack_hi - sp > WORDS_MAX * sizeof(uintptr_t))
+	if (!discard && gp->stack_hi - sp > WORDS_MAX * sizeof(uintptr_t))
 		return LEFT_DEEP;
 	reason = discard ? MOVE : thread_bound(mp, ucontext, sp);
 	if (reason == MOVE)

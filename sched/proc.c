@@ -515,7 +515,7 @@ static bool last_look(struct m *mp)
 /*
  * Waits for the next timer, if nobody else does. True: start over, perhaps with a P, else without.
  */
-static bool wait_in_netpoll(struct m *mp, bool spun)
+static bool wait_in_netpoll(struct m *mp)
 {
 	int64_t when = timers_earliest();
 
@@ -526,8 +526,8 @@ static bool wait_in_netpoll(struct m *mp, bool spun)
 		return false;
 	}
 	netpoll_sleep(when);
-	if (acquire_idle_p(mp) && spun)
-		become_spinning(mp);
+	if (acquire_idle_p(mp))
+		become_spinning(mp); /* it looks for work: what its timers ready needs no other M */
 	timers_after_netpoll(nanotime());
 	return mp->p != NULL;
 }
@@ -536,7 +536,7 @@ static bool wait_in_netpoll(struct m *mp, bool spun)
 static struct g *findrunnable(struct m *mp, bool *inherit)
 {
 	for (;;) {
-		bool again = false, spun;
+		bool again = false;
 		struct g *gp;
 
 		if (!mp->p) {
@@ -562,10 +562,9 @@ static struct g *findrunnable(struct m *mp, bool *inherit)
 			continue;
 		if (!give_up_p(mp))
 			continue;
-		spun = mp->spinning;
 		if (last_look(mp))
 			continue;
-		if (!wait_in_netpoll(mp, spun))
+		if (!wait_in_netpoll(mp))
 			if (!stopm(mp))
 				return NULL;
 	}

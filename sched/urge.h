@@ -96,9 +96,9 @@ URGE_API int urge_sleep_until(int64_t deadline);
 
 /*
  * Starts the runtime, runs fn(arg) as goroutine 1 and returns its result on the calling thread.
- * When fn returns, the other goroutines are not waited for, as in Go: each is discarded at the
- * next point where it parks or, if it computes in code of the program's, is interrupted; one that
- * is blocked in the kernel is left behind, and stops at its next call of this library. One that
+ * When fn returns, the other goroutines are not waited for, as in Go: each is discarded at the next
+ * point where it parks or, if it computes in code of the program's, is interrupted; one that is
+ * blocked in the kernel is left behind, and stops at its next call of this library. One that
  * computes in a library's code is waited for, and named on stderr after a second. urge_nopreempt
  * keeps nobody from being discarded. May be called again afterwards, from any thread.
  *
