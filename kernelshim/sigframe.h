@@ -35,6 +35,12 @@ bool sigframe_shadow_stack(void);
 uintptr_t sigframe_pc_sig(const void *ucontext);
 uintptr_t sigframe_sp_sig(const void *ucontext);
 
+/*
+ * True when the signal found the thread in a system call: the kernel has it ready to be made again, or
+ * to return with EINTR. (Or it is just about to make one.)
+ */
+bool sigframe_in_syscall_sig(const void *ucontext);
+
 enum sigframe_regs {
 	SIGFRAME_REGS_CLEAN,   /* no register points into [lo, hi) */
 	SIGFRAME_REGS_POINT,   /* one does */

@@ -50,7 +50,8 @@ void gcstopm(struct m *mp);
 /* A P that its owner can't use, with sched.lock, while the world is being stopped. */
 void pstopped(struct p *pp);
 
-/* The world is stopped, or being stopped. */
+/* The world is stopped, or being stopped; why, NULL if it is not. */
 bool world_stopping(void);
+const char *world_why(void);
 
 #endif

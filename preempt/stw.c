@@ -48,6 +48,11 @@ bool world_stopping(void)
 	return load_acq_u32(&world.stopping) != 0;
 }
 
+const char *world_why(void)
+{
+	return world_stopping() ? world.why : NULL;
+}
+
 void pstopped(struct p *pp)
 {
 	assert_held(&sched.lock);

@@ -11,13 +11,7 @@
  *	mstart		the calling thread enters the scheduler, and there goroutine 1
  *			starts the template thread and sysmon, then calls the user's function
  *
- * Return. When the function returns, the other goroutines are not waited for. Every P is marked, so
- * that each M, at its next scheduling point, leaves the scheduler and ends its thread; goroutines
- * that compute are brought there by preemption (they may stop wherever they hold no library's
- * lock: they will never resume). The calling thread, which may be running any of them, comes out of
- * schedule_loop like the others. One whose thread is blocked in the kernel is left behind, a
- * *stray*: it keeps its stack, its thread and its M, and ends at its next call of this library. If
- * it is the calling thread that is blocked so, its goroutine is abandoned in the middle of the call.
+ * How urge_main returns is told in exit.c.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/boot.h"
@@ -33,6 +27,7 @@
 #include "preempt/preempt.h"
 #include "preempt/safepoint.h"
 #include "sched/env.h"
+#include "sched/exit.h"
 #include "sched/fatal.h"
 #include "sched/g.h"
 #include "sched/lock.h"
@@ -49,10 +44,6 @@
 
 #include <errno.h>
 #include <signal.h>
-
-#define EXIT_BLOCKED_NS INT64_C(50000000) /* no CPU used for so long: blocked in the kernel */
-#define EXIT_COMPLAIN_NS INT64_C(1000000000)
-#define EXIT_LOOK_NS INT64_C(200000)
 
 static struct {
 	int (*fn)(void *);
@@ -173,8 +164,6 @@ static int schedinit(void)
 	return 0;
 }
 
-static void main_return(void);
-
 /* Goroutine 1 before the user's function: the two threads that are always there. */
 static bool main_prologue(void)
 {
@@ -198,7 +187,7 @@ static in_urge_entry void main_goroutine(void *unused)
 	(void)unused;
 	if (main_prologue())
 		boot.result = boot.fn(boot.arg);
-	main_return();
+	world_end();
 }
 
 static int newproc_main(void)
@@ -217,160 +206,6 @@ static int newproc_main(void)
 	gp->top->parentgoid = 0;
 	runqput(mp->p, gp, true);
 	return 0;
-}
-
-/* ---- the end ------------------------------------------------------------------------------- */
-
-bool world_exiting(void)
-{
-	return load_acq_u32(&sched.phase) == PHASE_EXITING;
-}
-
-/* On goroutine 1, its function having returned. */
-static void main_return(void)
-{
-	if (!enter())
-		throw_("main_return: no goroutine");
-	store_rel_u32(&sched.running, 0);
-	store_rel_u32(&sched.phase, PHASE_EXITING);
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		or_u32(&allp[i]->attn, PATTN_EXIT);
-	lock(&sched.lock); /* whoever is about to park has done so, or will see the phase */
-	unlock(&sched.lock);
-	mretire_all();
-	waitpoint_kick(&netpoll_point);
-	waitpoint_kick(&sysmon_point);
-	goexit();
-}
-
-/* What the exit knows of an M that has not ended: two words per M, only while the world ends. */
-static void urge_on(struct m *mp, void *arg)
-{
-	(void)arg;
-	preempt_discard(mp);
-}
-
-int64_t world_exit_tick(int64_t now)
-{
-	if (!world_exiting())
-		return INT64_MAX;
-	forEachM(urge_on, NULL);
-	mretire_all();
-	return now + EXIT_LOOK_NS;
-}
-
-void world_mexit(struct m *mp)
-{
-	if (mp->p && !load_rlx_u32(&mp->attn))
-		releasep(mp);
-	mp->p = NULL;
-	if (!load_rlx_u32(&mp->attn))
-		mrunning_less();
-}
-
-_Noreturn void world_ended(struct m *mp)
-{
-	mp->locks = 1;
-	mp->curg = NULL;
-	mp->p = NULL;
-	mp->after.fn = NULL;
-	context_load(&mp->g0.ctx);
-}
-
-struct survivors {
-	int64_t now;
-	uint32_t running, blocked;
-	const struct m *example;
-};
-
-/* Is mp still at it, or has it used no CPU for a while? */
-static void look_at_survivor(struct m *mp, void *arg)
-{
-	struct survivors *s = arg;
-	int64_t cpu;
-
-	if (!__atomic_load_n(&mp->curg, __ATOMIC_RELAXED))
-		return; /* on g0: on its way out; or sysmon, or a spare */
-	cpu = thread_cputime((int)load_rlx_u32(&mp->tid));
-	if (cpu != mp->exit_cpu || mp->exit_since == 0) {
-		mp->exit_cpu = cpu;
-		mp->exit_since = s->now;
-	}
-	if (s->now - mp->exit_since > EXIT_BLOCKED_NS) {
-		s->blocked++;
-		store_rel_u32(&mp->abandon, 1); /* for the first M: see preempt_handler_sig */
-	} else {
-		s->running++;
-	}
-	s->example = mp;
-}
-
-static void become_stray(struct m *mp, void *arg)
-{
-	const struct g *gp = __atomic_load_n(&mp->curg, __ATOMIC_RELAXED);
-
-	(void)arg;
-	if (gp)
-		store_rel_u32(&mp->attn, 1); /* pairs with load in enter */
-}
-
-static void count_stray(struct m *mp, void *arg)
-{
-	if (load_rlx_u32(&mp->attn))
-		++*(uint32_t *)arg;
-}
-
-static bool runs_on_stray(const struct g *gp)
-{
-	struct m *mp = load_rlx_ptr(&gp->m);
-
-	return mp && load_rlx_u32(&mp->attn) && mp->curg == gp;
-}
-
-static void complain_of(const struct m *mp)
-{
-	struct fdprint out;
-	const struct g *gp = __atomic_load_n(&mp->curg, __ATOMIC_RELAXED);
-
-	fdp_init(&out, 2);
-	fdp_str(&out, "urge_main: waiting for goroutine ");
-	fdp_u64(&out, gp ? gp->goid : 0);
-	fdp_str(&out, " to leave a library's code\n");
-	fdp_flush(&out);
-}
-
-/* On the calling thread, out of schedule_loop: until no other M runs anything. */
-static void wait_for_others(void)
-{
-	int64_t start = nanotime();
-	bool complained = false;
-
-	for (;;) {
-		struct survivors s = { .now = nanotime() };
-
-		forEachM(look_at_survivor, &s);
-		if (s.running == 0)
-			break;
-		if (!complained && s.now - start > EXIT_COMPLAIN_NS) {
-			complain_of(s.example);
-			complained = true;
-		}
-		futex_wait(&(uint32_t){ 0 }, 0, s.now + EXIT_LOOK_NS);
-	}
-	forEachM(become_stray, NULL);
-}
-
-/* Threads that have left the scheduler end within microseconds; a loaded machine may take longer. */
-static void wait_for_threads(void)
-{
-	for (;;) {
-		uint32_t strays = 0;
-
-		forEachM(count_stray, &strays);
-		if (load_acq_u32(&sched.nthreads) <= 1 + strays)
-			return;
-		futex_wait(&(uint32_t){ 0 }, 0, nanotime() + EXIT_LOOK_NS);
-	}
 }
 
 int urge_main(int (*fn)(void *), void *arg)
@@ -403,13 +238,13 @@ int urge_main(int (*fn)(void *), void *arg)
 	world_mexit(sched.m0);
 	err = boot.result;
 	if (boot.threads) {
-		wait_for_others();
+		exit_wait_for_others();
 		template_stop();
-		wait_for_threads();
+		exit_wait_for_threads();
 	}
 fini:
 	gfree_forget();
-	stack_release_all(runs_on_stray);
+	stack_release_all(exit_is_stray);
 	procreset();
 	netpollfini();
 	waitpoint_fini(&sysmon_point);

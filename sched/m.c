@@ -26,6 +26,7 @@
 #include "kernelshim/vm.h"
 #include "preempt/preempt.h"
 #include "sched/boot.h"
+#include "sched/exit.h"
 #include "sched/fatal.h"
 #include "sched/lock.h"
 #include "sched/p.h"

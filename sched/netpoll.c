@@ -2,6 +2,7 @@
 #include "sched/netpoll.h"
 
 #include "sched/boot.h"
+#include "sched/exit.h"
 #include "sched/proc.h"
 #include "sched/time.h"
 

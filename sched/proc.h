@@ -7,6 +7,7 @@
 #define URGE_SCHED_PROC_H
 
 #include "sched/boot.h"
+#include "sched/exit.h"
 #include "sched/runtime2.h"
 #include "sched/tls.h"
 

@@ -16,6 +16,7 @@
 
 #include "preempt/preempt.h"
 #include "sched/boot.h"
+#include "sched/exit.h"
 #include "sched/fatal.h"
 #include "sched/g.h"
 #include "sched/gqueue.h"

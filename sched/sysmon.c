@@ -31,6 +31,7 @@
 #include "preempt/preempt.h"
 #include "sched/boot.h"
 #include "sched/deadlock.h"
+#include "sched/exit.h"
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/netpoll.h"

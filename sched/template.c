@@ -22,6 +22,7 @@
 #include "kernelshim/thread.h"
 #include "preempt/preempt.h"
 #include "sched/boot.h"
+#include "sched/exit.h"
 #include "sched/fatal.h"
 #include "sched/g.h"
 #include "sched/gqueue.h"

@@ -19,6 +19,7 @@
 #include "kernelshim/fdprint.h"
 #include "kernelshim/symtab.h"
 #include "kernelshim/unwind.h"
+#include "preempt/preempt.h"
 #include "sched/runtime2.h"
 #include "sched/stack.h"
 #include "sched/tls.h"
@@ -177,6 +178,11 @@ void dump_some(int fd, uint64_t max)
 	struct dump d = { .self = mp ? mp->curg : NULL, .room = max };
 
 	fdp_init(&d.out, fd);
+	if (world_why()) {
+		fdp_str(&d.out, "the world is stopped: ");
+		fdp_str(&d.out, world_why());
+		fdp_char(&d.out, '\n');
+	}
 	if (d.self)
 		print_goroutine(&d, d.self);
 	forEachG(print_other, &d);
