@@ -58,7 +58,7 @@ void preempt_handler_sig(int sig, siginfo_t *info, void *ucontext)
 	if (xchg_i64(&mp->signal_sent, 0) == 0)
 		return; /* sent again when the first one was already being handled */
 	discard = load_rlx_u32(&sched.phase) == PHASE_EXITING;
-	if (discard && load_rlx_u32(&mp->abandon) && mp->curg && mp->locks == 0 &&
+	if (discard && load_rlx_u32(&mp->abandon) && mp->curg && (mp->locks == 0 || mp->incall) &&
 	    sigframe_in_syscall_sig(ucontext)) {
 		sigframe_inject_call_sig(ucontext, asyncabandon);
 		return;

@@ -10,9 +10,9 @@
 #include "preempt/preempt.h"
 
 #include "kernelshim/clock.h"
-#include "kernelshim/context.h"
 #include "kernelshim/thread.h"
 #include "preempt/safepoint.h"
+#include "sched/exit.h"
 #include "sched/proc.h"
 #include "sched/sysmon.h"
 #include "sched/tls.h"
@@ -90,8 +90,6 @@ void asyncabandon2(void)
 {
 	struct m *mp = getm();
 
-	mp->locks = 1;
-	mp->curg = NULL;
-	mp->after.fn = NULL;
-	context_load(&mp->g0.ctx);
+	mp->incall = false;
+	world_ended(mp);
 }

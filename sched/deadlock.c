@@ -6,8 +6,9 @@
  * being made), no timer is set, nobody outside has announced himself (urge_external_begin), and
  * the process has no thread but the runtime's, which could still wake somebody. A thread that has
  * ended its work is listed in /proc for a moment longer, and so are those of the runtime: with strange
- * threads present the verdict is put off and looked at again; if they stay, it is told in one line
- * instead, once each time the program falls asleep, and the program goes on.
+ * threads present the verdict is put off and looked at again. If they stay, it is told in one line
+ * instead, once each time the program falls asleep, and the program goes on; the looks become rarer
+ * by half each time, so that the verdict still comes when the last strange thread has ended.
  */
 #include "sched/deadlock.h"
 
@@ -20,11 +21,11 @@
 #include "sched/runtime2.h"
 #include "sched/time.h"
 
-enum { STRANGERS_LOOKS = 5 };
-#define STRANGERS_WAIT INT64_C(20000000)
+enum { STRANGERS_LOOKS = 4, DOUBLINGS_MAX = 30 };
+#define STRANGERS_WAIT INT64_C(10000000)
 
 static int looks;
-static bool told;
+static uint64_t told; /* at so many parks: the same sleep is not told twice */
 
 static bool all_asleep(void)
 {
@@ -38,28 +39,40 @@ static bool all_asleep(void)
 	return asleep;
 }
 
+/* Threads that are not ours; ours that end while they are counted are not taken for others. */
+static int strangers(void)
+{
+	int before = (int)mthreads();
+	int all = thread_count();
+	int after = (int)mthreads();
+
+	return all - (before < after ? before : after);
+}
+
+static uint64_t parks(void)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
+		n += load_rlx_u64(&allp[i]->count.parks);
+	return n;
+}
+
 int64_t checkdead(int64_t now, bool fell_asleep)
 {
-	int strangers;
-
-	if (fell_asleep) {
+	if (fell_asleep)
 		looks = 0;
-		told = false;
-	}
 	if (!all_asleep())
 		return INT64_MAX;
-	strangers = thread_count() - (int)mthreads();
-	if (strangers == 0) {
+	if (strangers() == 0) {
 		if (gcount() == 0)
 			fatal("no goroutines (main called urge_goexit) - deadlock!");
 		fatal("all goroutines are asleep - deadlock!");
 	}
-	if (++looks < STRANGERS_LOOKS)
-		return now + STRANGERS_WAIT;
-	looks = 0;
-	if (!told)
+	if (++looks == STRANGERS_LOOKS && told != parks()) {
 		complain("urge: all goroutines are asleep; only a thread of the program's own can "
 			 "wake them");
-	told = true;
-	return INT64_MAX;
+		told = parks();
+	}
+	return now + (STRANGERS_WAIT << (looks < DOUBLINGS_MAX ? looks : DOUBLINGS_MAX));
 }

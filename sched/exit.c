@@ -34,6 +34,7 @@
 #include "sched/sysmon.h"
 
 #define EXIT_BLOCKED_NS INT64_C(50000000) /* no CPU used for so long: blocked in the kernel */
+#define EXIT_PROGRESS_NS 100000           /* more CPU than our own signals cost it */
 #define EXIT_COMPLAIN_NS INT64_C(1000000000)
 #define EXIT_LOOK_NS INT64_C(200000)
 
@@ -85,18 +86,20 @@ static void look_at_survivor(struct m *mp, void *arg)
 	if (!__atomic_load_n(&mp->curg, __ATOMIC_RELAXED))
 		return; /* on g0: on its way out; or sysmon, or a spare */
 	cpu = thread_cputime((int)load_rlx_u32(&mp->tid));
-	if (cpu != mp->exit_cpu || mp->exit_since == 0) {
+	if (cpu - mp->exit_cpu > EXIT_PROGRESS_NS || mp->exit_since == 0) {
 		mp->exit_cpu = cpu;
 		mp->exit_since = s->now;
+		preempt_discard(mp);
 	}
 	if (s->now - mp->exit_since <= EXIT_BLOCKED_NS || mp == sched.m0) {
 		s->running++;
 		s->example = mp;
 	}
 	/* the calling thread must come back: see preempt_handler_sig */
-	if (s->now - mp->exit_since > EXIT_BLOCKED_NS && mp == sched.m0)
+	if (s->now - mp->exit_since > EXIT_BLOCKED_NS && mp == sched.m0) {
 		store_rel_u32(&mp->abandon, 1);
-	preempt_discard(mp);
+		preempt_discard(mp);
+	}
 }
 
 static void complain_of(const struct m *mp)
@@ -196,7 +199,8 @@ void exit_wait_for_threads(void)
 		uint32_t strays = 0;
 
 		forEachM(count_stray, &strays);
-		if (load_acq_u32(&sched.nthreads) <= 1 + strays)
+		/* a thread counts itself, then is no longer starting: it is in one of the two */
+		if (template_starting() == 0 && load_acq_u32(&sched.nthreads) <= 1 + strays)
 			return;
 		nap();
 	}

@@ -43,6 +43,9 @@ int template_start(void);
 /* Ends both; returns when they have ended. */
 void template_stop(void);
 
+/* Threads that have been made and have not come up yet. */
+uint32_t template_starting(void);
+
 /* There are free goroutines to be given back some time. */
 void template_reclaim(void);
 

@@ -123,13 +123,14 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits)
 	if (pp->sysmon_schedtick != tick) {
 		pp->sysmon_schedtick = tick;
 		pp->sysmon_schedwhen = now;
+		if (load_rlx_u64(&pp->slicetick) == tick)
+			pp->sysmon_schedwhen = load_rlx_i64(&pp->slicestart);
 	}
-	if (load_rlx_u64(&pp->slicetick) == tick)
-		pp->sysmon_schedwhen = load_rlx_i64(&pp->slicestart);
 	if (!waits && load_rlx_u32(&pp->attn) == 0)
 		return INT64_MAX;
 	if (now - pp->sysmon_schedwhen < slice - slice / 8) /* near enough: one wake-up for all */
 		return pp->sysmon_schedwhen + slice;
+	pp->sysmon_schedwhen = now; /* one that can't be moved now is asked again after a slice */
 	preemptone(pp);
 	return now + slice;
 }

@@ -70,6 +70,11 @@ void template_reclaim(void)
 		poke();
 }
 
+uint32_t template_starting(void)
+{
+	return load_acq_u32(&template.starting);
+}
+
 /* ---- Ms ------------------------------------------------------------------------------------ */
 
 struct m *template_take_spare(void)
@@ -142,12 +147,23 @@ static bool place(struct m *mp)
 	return false;
 }
 
+/*
+ * Each thread counts itself, so that nthreads is never more than there are: the deadlock verdict
+ * takes the difference for threads of the program's own.
+ */
+static void thread_counts(void)
+{
+	add_u32(&sched.nthreads, 1);
+}
+
 static void *mstart(void *arg)
 {
 	struct m *mp = arg;
 	uint64_t all = ALL_SIGNALS;
-	int err = minit(mp, "urge-m");
+	int err;
 
+	thread_counts();
+	err = minit(mp, "urge-m");
 	if (err) { /* as if the thread could not have been made */
 		store_rlx_u32(&template.failed, 1);
 		sub_u32(&template.starting, 1);
@@ -175,10 +191,7 @@ static int thread_new(pthread_t *thread, void *(*fn)(void *), void *arg, bool jo
 		return -err;
 	if (!joinable)
 		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	add_u32(&sched.nthreads, 1);
 	err = fault(FAULT_THREAD) ? EAGAIN : pthread_create(thread, &attr, fn, arg);
-	if (err)
-		sub_u32(&sched.nthreads, 1);
 	pthread_attr_destroy(&attr);
 	return -err;
 }
@@ -241,6 +254,7 @@ static void *template_main(void *unused)
 	int64_t deadline = INT64_MAX;
 
 	(void)unused;
+	thread_counts();
 	thread_set_name("urge-template");
 	store_rel_u32(&template.up, load_rlx_u32(&template.up) + 1);
 	futex_wake(&template.up.v, 1);
@@ -280,8 +294,10 @@ static void *template_main(void *unused)
 static void *sysmon_main(void *unused)
 {
 	struct m *mp = unused;
-	int err = minit(mp, "urge-sysmon");
+	int err;
 
+	thread_counts();
+	err = minit(mp, "urge-sysmon");
 	store_rel_u32(&template.up, err ? 100 : load_rlx_u32(&template.up) + 1);
 	futex_wake(&template.up.v, 1);
 	if (!err) {
