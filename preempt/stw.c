@@ -197,6 +197,7 @@ int urge_stop_the_world(const char *why)
 	if (!mp)
 		return -EPERM;
 	gp = mp->curg;
+	check_stack(gp);
 	if (world.owner == gp) { /* only the owner can find itself here */
 		world.depth++;
 		leave();

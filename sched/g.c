@@ -368,8 +368,11 @@ _Noreturn void goexit_from_start(void)
 
 _Noreturn void urge_goexit(void)
 {
-	if (!enter())
+	const struct m *mp = enter();
+
+	if (!mp)
 		fatal("urge_goexit: the caller is no goroutine");
+	check_stack(mp->curg);
 	goexit();
 }
 

@@ -127,15 +127,6 @@ struct g *pick_next(struct m *mp)
 	return gp;
 }
 
-/* A goroutine whose stack pointer is elsewhere is in a signal handler of the program's. */
-static inline void check_stack(const struct g *gp)
-{
-	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
-
-	if (unlikely(sp - gp->stack_lo > gp->stack_hi - gp->stack_lo))
-		fatal("urge: blocking call on a signal stack");
-}
-
 static void park_after(struct m *mp, struct g *old)
 {
 	park_unlock_fn unlockf = mp->after.unlockf;

@@ -8,6 +8,7 @@
 
 #include "sched/boot.h"
 #include "sched/exit.h"
+#include "sched/fatal.h"
 #include "sched/runtime2.h"
 #include "sched/tls.h"
 
@@ -53,6 +54,15 @@ static inline void leave(void)
 }
 
 /* ---- goroutines ---------------------------------------------------------------------------- */
+
+/* Fatal if gp, which calls, is not on its stack: it is in a signal handler of the program's. */
+static inline void check_stack(const struct g *gp)
+{
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+
+	if (unlikely(sp - gp->stack_lo > gp->stack_hi - gp->stack_lo))
+		fatal("urge: blocking call on a signal stack");
+}
 
 /*
  * Parks the calling goroutine. unlockf(gp, arg) runs when its context is saved and its status is

@@ -21,6 +21,12 @@ static void field(struct fdprint *out, const char *name, int64_t n)
 	fdp_i64(out, n);
 }
 
+static void field_flag(struct fdprint *out, const char *name, bool flag)
+{
+	fdp_str(out, name);
+	fdp_str(out, flag ? "true" : "false");
+}
+
 /* A number, or nil if there is none. */
 static void field_or_nil(struct fdprint *out, const char *name, bool there, int64_t n)
 {
@@ -62,8 +68,8 @@ static void print_m(struct m *mp, void *arg)
 	field_or_nil(out, " curg=", gp != NULL, gp ? (int64_t)gp->goid : 0);
 	fdp_str(out, " mallocing=0 throwing=0 preemptoff=");
 	field(out, " locks=", mp->locks);
-	field(out, " dying=0 spinning=", mp->spinning);
-	field(out, " blocked=", load_rlx_u32(&mp->park) == 0 && !gp && !pp);
+	field_flag(out, " dying=0 spinning=", mp->spinning);
+	field_flag(out, " blocked=", load_rlx_u32(&mp->park) == 0 && !gp && !pp);
 	fdp_str(out, " lockedg=nil\n");
 }
 
@@ -104,9 +110,9 @@ static void schedtrace(int64_t now)
 	field(&out, " runqueue=", globrunqsize());
 	unlock(&sched.lock); /* the rest changes anyhow, and stderr may block */
 	if (detailed) {
-		field(&out, " gcwaiting=", world_stopping());
+		field_flag(&out, " gcwaiting=", world_stopping());
 		fdp_str(&out, " nmidlelocked=0 stopwait=0");
-		field(&out, " sysmonwait=", 0);
+		field_flag(&out, " sysmonwait=", false);
 		fdp_char(&out, '\n');
 		for (int i = 0; i < n; i++)
 			print_p(&out, allp[i]);

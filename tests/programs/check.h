@@ -123,6 +123,32 @@ __attribute__((unused)) static uint64_t injected(void)
 	return stats.preempt_injected;
 }
 
+/* How many requests have been answered: injected, or left alone for a reason. */
+__attribute__((unused)) static uint64_t answered(const struct urge_stats *stats)
+{
+	uint64_t n = stats->preempt_injected;
+
+	for (unsigned i = 0; i < URGE_PREEMPT_REASONS_MAX; i++)
+		n += stats->preempt_left[i];
+	return n;
+}
+
+/* Where requests went since before. */
+__attribute__((unused)) static void print_outcomes(const struct urge_stats *before)
+{
+	struct urge_stats now;
+
+	urge_stats_read(&now);
+	printf("%llu requests, %llu injected\n",
+	       (unsigned long long)(now.preempt_requests - before->preempt_requests),
+	       (unsigned long long)(now.preempt_injected - before->preempt_injected));
+	for (unsigned i = 0; urge_preempt_reason(i); i++)
+		if (now.preempt_left[i] > before->preempt_left[i])
+			printf("  left alone %llu times: %s\n",
+			       (unsigned long long)(now.preempt_left[i] - before->preempt_left[i]),
+			       urge_preempt_reason(i));
+}
+
 /* ---- a run --------------------------------------------------------------------------------- */
 
 /* One urge_main, with a director beside it. */

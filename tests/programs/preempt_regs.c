@@ -22,12 +22,13 @@ static void direct(void)
 
 int main(void)
 {
-	uint64_t before = injected();
+	struct urge_stats before;
 
 	begin((int64_t)env_number("SECONDS", 120));
+	urge_stats_read(&before);
 	run_both(run_regs, direct);
 	check_turns();
-	printf("%llu injections\n", (unsigned long long)(injected() - before));
+	print_outcomes(&before);
 	return finish();
 }
 

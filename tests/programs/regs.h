@@ -109,6 +109,9 @@ static uint64_t witness_turns;
 static uint32_t regs_stop;
 static urge_waitgroup regs_done;
 
+/* Called by each holder after a turn; set before goroutine 1 runs, or NULL. */
+static void (*between_turns)(uint64_t turns);
+
 static void compare(struct regs *regs)
 {
 	const struct regs_kind *kind = regs->kind;
@@ -133,6 +136,8 @@ static void holder(void *arg)
 		regs->kind->hold(regs);
 		compare(regs);
 		STORE(regs->turns, regs->turns + 1);
+		if (between_turns)
+			between_turns(regs->turns);
 	}
 	urge_waitgroup_done(&regs_done);
 }

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The local run queue with its owner and thieves on real threads. */
 #include "tests/stress/seed.h"
+#include "tests/unit/internals.h"
 #include <atomic>
 #include <gtest/gtest.h>
 #include <memory>
 #include <thread>
 #include <vector>
-
-extern "C" {
-#include "sched/gqueue.h"
-#include "sched/lock.h"
-#include "sched/proc.h"
-#include "sched/runq.h"
-}
 
 static const uint32_t POOL = 4 * RUNQ_SIZE;
 static const uint64_t PUTS = IS_ENABLED(CONFIG_DEBUG) ? 500000 : 3000000;
@@ -45,7 +39,7 @@ public:
 			thread.join();
 		for (auto &pp : ps)
 			empty(pp.get());
-		while (from_global(ps[0].get()) || from_ring(ps[0].get()))
+		while (from_global(ps[0].get(), 1) || from_ring(ps[0].get()))
 			;
 	}
 
@@ -60,22 +54,23 @@ private:
 		got++;
 	}
 
-	bool from_ring(struct p *pp)
+	bool from_ring(struct p *pp, bool oldest = false)
 	{
 		bool inherit;
-		struct g *gp = runqget(pp, &inherit);
+		struct g *gp = runqget(pp, oldest, &inherit);
 
 		if (gp)
 			take(gp);
 		return gp != nullptr;
 	}
 
-	bool from_global(struct p *pp)
+	/* Up to max, all but one of them into the ring, where there must be room. */
+	bool from_global(struct p *pp, uint32_t max)
 	{
 		struct g *gp;
 
 		lock(&sched.lock);
-		gp = globrunqget(pp, RUNQ_SIZE);
+		gp = globrunqget(pp, max);
 		unlock(&sched.lock);
 		if (gp)
 			take(gp);
@@ -95,13 +90,14 @@ private:
 
 		for (uint32_t i = 0; put < PUTS; i++) {
 			if (!marks[i % POOL].exchange(true)) {
+				gs[i % POOL].fresh = random.below(8) != 0; /* the newest is taken first */
 				runqput(pp, &gs[i % POOL], random.below(4) == 0);
 				put++;
 			}
 			if (random.below(3) == 0)
-				from_ring(pp);
-			if (random.below(400) == 0)
-				from_global(pp);
+				from_ring(pp, random.below(8) == 0);
+			if (random.below(50) == 0)
+				from_global(pp, 1);
 		}
 		end = true;
 	}
@@ -122,9 +118,10 @@ private:
 				take(gp);
 			for (uint32_t n = random.below(200); n > 0; n--)
 				from_ring(pp);
-			if (random.below(100) == 0)
-				from_global(pp);
 			empty(pp); /* a thief steals when its own ring is empty */
+			if (random.below(100) == 0)
+				from_global(pp, RUNQ_SIZE);
+			empty(pp);
 		}
 	}
 
@@ -166,7 +163,7 @@ TEST(RunqStress, NeverLooksEmptyWhileSomethingIsIn)
 	/* There is always one in: next, or on its way from next to the ring, or in the ring. */
 	for (uint64_t i = 0; i < PUTS || looks < 1000; i++) {
 		runqput(pp.get(), &gs[(i + 1) % 3], i % 2);
-		runqget(pp.get(), &inherit);
+		runqget(pp.get(), false, &inherit);
 	}
 	end = true;
 	observer.join();

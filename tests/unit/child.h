@@ -90,14 +90,9 @@ public:
 		}
 	}
 
-	/* Waits until its stdout holds words; false at its end. */
-	bool said(const std::string &words)
-	{
-		while (outcome.out.find(words) == std::string::npos)
-			if (!take(0))
-				return false;
-		return true;
-	}
+	/* Wait until its stdout, or stderr, holds words so many times; false at its end. */
+	bool said(const std::string &words, int times = 1) { return heard(0, words, times); }
+	bool complained(const std::string &words, int times = 1) { return heard(1, words, times); }
 
 	void send(int sig) const { kill(pid, sig); }
 
@@ -130,6 +125,14 @@ public:
 	pid_t pid;
 
 private:
+	bool heard(int i, const std::string &words, int times)
+	{
+		while (occurrences(i ? outcome.err : outcome.out, words) < times)
+			if (!take(i))
+				return false;
+		return true;
+	}
+
 	bool take(int i)
 	{
 		char buf[4096];

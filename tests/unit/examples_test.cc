@@ -32,9 +32,9 @@ TEST(Examples, TenBlockedForEverIsADeadlock)
 
 	EXPECT_EXITED(2, ten);
 	EXPECT_EQ(ten_lines, ten.out);
-	EXPECT_EQ(0u, ten.err.find("fatal error: all goroutines are asleep - deadlock!\n\n"
-				   "goroutine 1 [sync.WaitGroup.Wait] main:\n"))
-		<< ten.err;
+	EXPECT_SAYS("fatal error: all goroutines are asleep - deadlock!\n\n"
+		    "goroutine 1 [sync.WaitGroup.Wait",
+		    ten.err);
 }
 
 TEST(Examples, TenRefusesOtherArguments)

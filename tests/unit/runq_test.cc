@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The local run queue with one thread: order, overflow, halves. Races: tests/stress/runq_test.cc. */
+#include "tests/unit/internals.h"
 #include <gtest/gtest.h>
 #include <memory>
 #include <vector>
-
-extern "C" {
-#include "sched/gqueue.h"
-#include "sched/lock.h"
-#include "sched/runq.h"
-}
 
 class Runq : public testing::Test
 {
@@ -25,9 +20,9 @@ protected:
 	}
 
 	/* The number of the next one, -1 if there is none. */
-	int get(struct p *from, bool *inherit)
+	int get(struct p *from, bool *inherit, bool oldest = false)
 	{
-		const struct g *got = runqget(from, inherit);
+		const struct g *got = runqget(from, oldest, inherit);
 
 		return got ? (int)(got - gs.data()) : -1;
 	}
@@ -79,7 +74,7 @@ TEST_F(Runq, RingIsFirstInFirstOut)
 
 TEST_F(Runq, CountersWrapAround)
 {
-	store_rlx_u32(&pp->runqhead, UINT32_MAX - 100);
+	store_rlx_u64(&pp->runqhead, UINT32_MAX - 100);
 	store_rlx_u32(&pp->runqtail, UINT32_MAX - 100);
 	put(0, 200);
 	EXPECT_EQ(200u, runqlen(pp.get()));
@@ -104,6 +99,26 @@ TEST_F(Runq, NextComesFirstAndInheritsTheSlice)
 		EXPECT_FALSE(inherit);
 	}
 	EXPECT_EQ(-1, get(pp.get(), &inherit));
+}
+
+TEST_F(Runq, NewestOfManyThatHaveNotRunYetComesFirst)
+{
+	bool inherit;
+
+	for (struct g &each : gs)
+		each.fresh = true;
+	put(0, RUNQ_SIZE / 2 + 2);
+	EXPECT_EQ(RUNQ_SIZE / 2 + 1, get(pp.get(), &inherit));
+	EXPECT_FALSE(inherit);
+	EXPECT_EQ(0, get(pp.get(), &inherit, true)); /* unless the oldest is asked for */
+	for (int i = 1; i <= RUNQ_SIZE / 2; i++)     /* half full: in their order again */
+		EXPECT_EQ(i, get(pp.get()));
+	EXPECT_EQ(-1, get(pp.get()));
+
+	put(0, RUNQ_SIZE / 2 + 2);
+	gp(RUNQ_SIZE / 2 + 1)->fresh = false; /* it has run before */
+	EXPECT_EQ(0, get(pp.get()));
+	EXPECT_EQ(1, get(pp.get()));
 }
 
 TEST_F(Runq, FullRingGivesHalfToTheGlobalQueueInOrder)

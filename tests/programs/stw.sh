@@ -1,0 +1,27 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The world stops and starts; who misuses that is told so.
+set -u
+run=${0%/*}/tools/run.sh
+programs=${URGE_BUILD:-build}/tests/programs
+failed=0
+
+"$run" stw stw.shared || failed=1
+for program in stw stw.shared; do
+	echo "-- $program resize"
+	"$programs/$program" resize </dev/null || failed=1
+	while read -r misuse words; do
+		output=$("$programs/$program" "$misuse" 2>&1 </dev/null)
+		status=$?
+		if [[ $status != 2 || $output != *"fatal error: $words"* ]]; then
+			echo "$program $misuse: status $status, not 2 with the words: $words"
+			head -n 20 <<<"$output"
+			failed=1
+		fi
+	done <<-END
+		start urge_start_the_world: the caller has not stopped it
+		sleep urge: the goroutine that stopped the world blocks
+		wait urge: the goroutine that stopped the world blocks
+	END
+done
+exit $failed

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/* The start of the runtime: order of the phases, environment, refusals; and calls without it. */
+#include "tests/unit/child.h"
+#include <atomic>
+#include <pthread.h>
+#include <regex>
+#include <sys/resource.h>
+#include <thread>
+
+/* urge_main under an environment; in a child, since what it prints is looked at. */
+static Outcome boot_with(const char *name, const char *value,
+			 const std::function<int()> &body = [] { return 0; })
+{
+	return in_child([=] {
+		setenv(name, value, 1);
+		EXPECT_EQ(0, run_main(body));
+	});
+}
+
+TEST(Boot, PhasesComeInGosOrder)
+{
+	std::string phase = " @\\d+\\.\\d{3} ms, \\d+\\.\\d{3} ms clock";
+	std::regex trace("init args" + phase + "\ninit osinit" + phase + ", ncpu=[1-9]\\d*" +
+			 "\ninit schedinit" + phase + ", err=0\ninit newproc" + phase + ", err=0" +
+			 "\ninit sysmon" + phase + ", err=0\ninit main" + phase +
+			 ", gomaxprocs=[1-9]\\d*\nfirst line of main\n");
+	Outcome boot = boot_with("URGEDEBUG", "inittrace=1", [] {
+		fputs("first line of main\n", stderr);
+		return 0;
+	});
+
+	EXPECT_EXITED(0, boot);
+	EXPECT_TRUE(std::regex_match(boot.err, trace)) << boot.err;
+}
+
+TEST(Boot, NothingIsPrintedUnasked)
+{
+	Outcome boot = boot_with("URGEDEBUG", "inittrace=0,schedtrace=0,slice=1000");
+
+	EXPECT_EXITED(0, boot);
+	EXPECT_EQ("", boot.err);
+	EXPECT_EQ("", boot.out);
+}
+
+TEST(Boot, GomaxprocsComesFromTheEnvironment)
+{
+	EXPECT_EXITED(0, boot_with("GOMAXPROCS", "3", [] {
+		EXPECT_EQ(3, urge_gomaxprocs(0));
+		return 0;
+	}));
+	EXPECT_EXITED(0, boot_with("GOMAXPROCS", "", [] {
+		EXPECT_GE(urge_gomaxprocs(0), 1);
+		return 0;
+	}));
+}
+
+TEST(Boot, AbsurdGomaxprocsIsNamedAndIgnored)
+{
+	for (const char *value : { "-1", "0", "abc", "999999999", "3x", " 3", "0x10",
+				   "99999999999999999999999999999999999999" }) {
+		Outcome boot = boot_with("GOMAXPROCS", value, [] {
+			EXPECT_GE(urge_gomaxprocs(0), 1);
+			EXPECT_LE(urge_gomaxprocs(0), CONFIG_MAX_PROCS);
+			return 0;
+		});
+
+		EXPECT_EXITED(0, boot);
+		EXPECT_EQ("urge: GOMAXPROCS=" + std::string(value) + ": needs a number from 1 to " +
+				  std::to_string(CONFIG_MAX_PROCS) + "; ignored\n",
+			  boot.err);
+	}
+}
+
+TEST(Boot, BadDebugKeysAreNamedOneByOneAndIgnored)
+{
+	Outcome boot = boot_with("URGEDEBUG", "foo=1,schedtrace=x,,inittrace,slice=1,=,bar,"
+					      "scheddetail=2,slice=99999999999999999999");
+
+	EXPECT_EXITED(0, boot);
+	EXPECT_EQ("urge: URGEDEBUG: foo=1: unknown key; ignored\n"
+		  "urge: URGEDEBUG: schedtrace=x: needs a number in its range; ignored\n"
+		  "urge: URGEDEBUG: inittrace: needs a number in its range; ignored\n"
+		  "urge: URGEDEBUG: slice=1: needs a number in its range; ignored\n"
+		  "urge: URGEDEBUG: =: unknown key; ignored\n"
+		  "urge: URGEDEBUG: bar: unknown key; ignored\n"
+		  "urge: URGEDEBUG: scheddetail=2: needs a number in its range; ignored\n"
+		  "urge: URGEDEBUG: slice=99999999999999999999: needs a number in its range; "
+		  "ignored\n",
+		  boot.err);
+}
+
+TEST(Boot, GoodKeysBesideBadOnesCount)
+{
+	Outcome boot = boot_with("URGEDEBUG", "foo=1,inittrace=1");
+
+	EXPECT_SAYS("foo=1: unknown key", boot.err);
+	EXPECT_SAYS("init main @", boot.err);
+}
+
+TEST(Boot, ANullFunctionIsRefused)
+{
+	EXPECT_EQ(-EINVAL, urge_main(nullptr, nullptr));
+}
+
+TEST(Boot, ASecondRuntimeIsRefused)
+{
+	EXPECT_EQ(0, run_main([] {
+		EXPECT_EQ(-EBUSY, run_main([] { return 1; }));
+		std::thread([] { EXPECT_EQ(-EBUSY, run_main([] { return 2; })); }).join();
+		return 0;
+	}));
+}
+
+/* ---- what the system may refuse ------------------------------------------------------------ */
+
+static void limit(int what, rlim_t to)
+{
+	struct rlimit both;
+
+	getrlimit((__rlimit_resource)what, &both);
+	both.rlim_cur = to < both.rlim_max ? to : both.rlim_max;
+	setrlimit((__rlimit_resource)what, &both);
+}
+
+TEST(Boot, TooFewDescriptorsAreAnError)
+{
+	EXPECT_EXITED(0, in_child([] {
+		int open = dup(0); /* the first free one: those below are in use */
+		bool ran = false;
+
+		close(open);
+		for (rlim_t spare = 0; spare < 6; spare++) { /* two waiting points of three each */
+			limit(RLIMIT_NOFILE, (rlim_t)open + spare);
+			EXPECT_EQ(-EMFILE, run_main([&] { return ran = true; })) << spare;
+		}
+		EXPECT_FALSE(ran);
+		limit(RLIMIT_NOFILE, RLIM_INFINITY);
+		EXPECT_EQ(open, dup(0)); /* none was kept */
+		close(open);
+		EXPECT_EQ(7, run_main([] { return 7; }));
+	}));
+}
+
+TEST(Boot, TooLittleAddressSpaceIsAnError)
+{
+	if (sanitized())
+		GTEST_SKIP() << "sanitizers need the address space themselves";
+	EXPECT_EXITED(0, in_child([] {
+		bool ran = false;
+
+		for (rlim_t megabytes : { 20, 200, 1050, 1100 }) {
+			limit(RLIMIT_AS, megabytes << 20);
+			EXPECT_EQ(-ENOMEM, run_main([&] { return ran = true; })) << megabytes;
+		}
+		EXPECT_FALSE(ran);
+		limit(RLIMIT_AS, RLIM_INFINITY);
+		EXPECT_EQ(7, run_main([] { return 7; }));
+	}));
+}
+
+TEST(Boot, TooFewThreadsAreAnError)
+{
+	EXPECT_EXITED(0, in_child([] {
+		bool ran = false;
+
+		if (getuid() == 0) { /* root has no such limit */
+			ASSERT_EQ(0, setgid(65534) | setuid(65534));
+		}
+		limit(RLIMIT_NPROC, 1);
+		EXPECT_EQ(-EAGAIN, run_main([&] { return ran = true; }));
+		EXPECT_FALSE(ran);
+		limit(RLIMIT_NPROC, RLIM_INFINITY);
+		EXPECT_EQ(7, run_main([] { return 7; }));
+	}));
+}
+
+/* ---- calls on threads that are no goroutines ----------------------------------------------- */
+
+static void expect_refusals()
+{
+	struct urge_stats stats;
+
+	EXPECT_EQ(-EPERM, urge_sleep(1));
+	EXPECT_EQ(-EPERM, urge_sleep(0));
+	EXPECT_EQ(-EPERM, urge_sleep_until(urge_now() + 1));
+	EXPECT_EQ(-EPERM, urge_stop_the_world("test"));
+	EXPECT_EQ(0u, urge_goid());
+	urge_yield();
+	urge_entersyscall();
+	urge_exitsyscall();
+	urge_nopreempt_begin();
+	urge_nopreempt_end();
+	urge_external_begin();
+	urge_external_end();
+	urge_stats_read(&stats);
+	EXPECT_EQ(stats.goroutines, urge_num_goroutine());
+	EXPECT_EQ(-EINVAL, urge_set_time_slice(49 * URGE_US));
+	EXPECT_EQ(-EINVAL, urge_set_time_slice(10 * URGE_S + 1));
+	EXPECT_EQ(-EINVAL, urge_set_preempt(17));
+	EXPECT_EQ(-EINVAL, urge_set_preempt(-1));
+	EXPECT_EQ(-ENOTSUP, urge_set_preempt(URGE_PREEMPT_PARK));
+	EXPECT_NE(nullptr, urge_preempt_reason(0));
+	EXPECT_EQ(nullptr, urge_preempt_reason(URGE_PREEMPT_REASONS_MAX));
+	EXPECT_STREQ("0.1.0", urge_version());
+}
+
+static void nothing(void *) {}
+
+TEST(Boot, CallsWithoutARuntimeAreRefused)
+{
+	auto without = [] {
+		expect_refusals();
+		EXPECT_EQ(-EPERM, urge_go(nothing, nullptr));
+		EXPECT_EQ(-EINVAL, urge_go(nullptr, nullptr));
+		EXPECT_EQ(-EPERM, urge_gomaxprocs(2));
+		EXPECT_EQ(0u, urge_num_goroutine());
+		urge_dump(2);
+	};
+
+	Outcome never_booted = in_child(without);
+	EXPECT_EXITED(0, never_booted);
+	EXPECT_EQ("", never_booted.err);
+	Outcome afterwards = in_child([&] {
+		EXPECT_EQ(0, run_main([] { return go([] { urge_sleep(URGE_S); }); }));
+		without();
+	});
+	EXPECT_EXITED(0, afterwards);
+	EXPECT_EQ("", afterwards.err);
+}
+
+TEST(Boot, WaitgroupsNeedNoRuntime)
+{
+	urge_waitgroup wg = {};
+
+	urge_waitgroup_wait(&wg);
+	urge_waitgroup_add(&wg, 2);
+	std::thread waiter([&] { urge_waitgroup_wait(&wg); });
+	std::thread other([&] {
+		urge_waitgroup_done(&wg);
+		urge_waitgroup_done(&wg);
+	});
+	urge_waitgroup_wait(&wg);
+	waiter.join();
+	other.join();
+	EXPECT_EQ(0u, wg.state_);
+}
+
+TEST(Boot, ForeignThreadsMaySpawnAndWaitButNotSleep)
+{
+	EXPECT_EQ(0, run_main([] {
+		std::atomic<int> ran{ 0 };
+		std::thread([&] {
+			urge_waitgroup wg = {};
+
+			expect_refusals();
+			urge_waitgroup_add(&wg, 10);
+			for (int i = 0; i < 10; i++)
+				EXPECT_EQ(0, go([&] {
+					ran++;
+					urge_waitgroup_done(&wg);
+				}));
+			EXPECT_EQ(-EINVAL, urge_go(nullptr, nullptr));
+			urge_waitgroup_wait(&wg);
+			EXPECT_EQ(10, ran);
+		}).join();
+		return 0;
+	}));
+}
