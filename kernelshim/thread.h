@@ -2,7 +2,7 @@
 /*
  * What a thread can ask the kernel about itself, and the signals that threads of this process send
  * each other. No call touches errno, takes a lock or blocks; all but thread_count, which reads a
- * directory, are safe in signal handlers. Errors are -errno.
+ * file, are safe in signal handlers. Errors are -errno.
  */
 #ifndef URGE_KERNELSHIM_THREAD_H
 #define URGE_KERNELSHIM_THREAD_H
@@ -51,8 +51,8 @@ int thread_sigqueue(int tid, int sig, uint64_t value);
 int thread_sigmask(int how, const uint64_t *set, uint64_t *old);
 
 /*
- * How many threads this process has, by /proc/self/task. -errno when that can't be read (/proc not
- * mounted, or hidden after a setuid). Threads that come and go meanwhile may or may not count.
+ * How many threads this process has at one instant during the call, by /proc/self/stat. -errno when
+ * that can't be read: /proc is not mounted.
  */
 int thread_count(void);
 

@@ -65,6 +65,8 @@ int64_t checkdead(int64_t now, bool fell_asleep)
 	if (!all_asleep())
 		return INT64_MAX;
 	if (strangers() == 0) {
+		if (!all_asleep()) /* the last one woke somebody, and ended */
+			return INT64_MAX;
 		if (gcount() == 0)
 			fatal("no goroutines (main called urge_goexit) - deadlock!");
 		fatal("all goroutines are asleep - deadlock!");

@@ -262,7 +262,7 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 	gp->nopreempt = 0;
 	gp->fresh = 1;
 	gp->errno_ = 0;
-	top->eh_caught = NULL;
+	top->eh_caught = 0;
 	top->eh_uncaught = 0;
 	gp->ctx = context_make((void *)gp->stack_hi, gostart);
 	gp->goid = goid_next(pp);

@@ -129,8 +129,8 @@ int minit(struct m *mp, const char *name)
 	if (err)
 		return err;
 	mp->tid_ = (uint32_t)thread_gettid();
-	mp->errnop = &errno;
-	mp->eh = __cxa_get_globals ? __cxa_get_globals() : NULL;
+	mp->errno_at = tls_offset(&errno);
+	mp->eh_at = __cxa_get_globals ? tls_offset(__cxa_get_globals()) : 0;
 	mp->rand = mp->tid_ * 2654435761u | 1;
 	mp->g0.tsan_fiber = sanitizer_fiber_self();
 	g0_bounds(&mp->g0);

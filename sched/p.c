@@ -220,7 +220,10 @@ static void pgrow(int from, int to)
 	for (int i = from; i < to; i++) {
 		struct p *pp = allp[i];
 
-		if (load_rlx_u32(&pp->status) == Pdead)
+		if (load_rlx_u32(&pp->status) == Pdead && world_stopping()) {
+			or_u32(&pp->attn, PATTN_STOP); /* it stands still with the others */
+			store_rel_u32(&pp->status, Pgcstop);
+		} else if (load_rlx_u32(&pp->status) == Pdead)
 			pidleput(pp);
 		else /* it was draining, and its owner had not come to it yet */
 			and_u32(&pp->attn, ~(uint32_t)PATTN_DRAIN);

@@ -106,8 +106,8 @@ struct gtop {
 	uintptr_t gopc; /* who started it */
 	uint64_t parentgoid;
 	struct timer sleep;
-	void *eh_caught; /* __cxa_eh_globals while it does not run */
-	uint64_t eh_uncaught;
+	uint64_t eh_caught; /* __cxa_eh_globals while it does not run */
+	uint32_t eh_uncaught, unused_;
 	void *asan_fake_stack;
 	char name[24];
 	uint64_t pad_;
@@ -127,11 +127,11 @@ struct afterswitch {
 
 struct m {
 	/* constant while the thread lives */
-	uint32_t id;               /* index in sched.allm */
-	uint32_t tid_;             /* the kernel's thread id, for the owner */
-	int *errnop;               /* this thread's errno */
-	struct cxa_eh_globals *eh; /* this thread's __cxa_get_globals, NULL without libstdc++ */
-	uintptr_t tls_lo, tls_hi;  /* its static TLS block and thread control block, see preempt/ */
+	uint32_t id;              /* index in sched.allm */
+	uint32_t tid_;            /* the kernel's thread id, for the owner */
+	intptr_t errno_at;        /* this thread's errno: see sched/tls.h */
+	intptr_t eh_at;           /* its __cxa_get_globals, 0 without libstdc++ */
+	uintptr_t tls_lo, tls_hi; /* its static TLS block and thread control block, see preempt/ */
 	pthread_t thread;
 	struct altstack altstack;
 	struct g g0; /* the thread's own stack, on which the scheduler runs */

@@ -24,22 +24,19 @@
 #include "sched/stack.h"
 #include "sched/tls.h"
 
-/* What __cxa_get_globals points to (Itanium C++ ABI 2.2.2). */
-struct cxa_eh_globals {
-	void *caught;
-	unsigned int uncaught;
-};
-
-/* The scheduler itself, on g0, throws nothing. */
-static inline void switch_exceptions(struct cxa_eh_globals *eh, struct gtop *old, struct gtop *next)
+/*
+ * What __cxa_get_globals points to (Itanium C++ ABI 2.2.2): a pointer to the caught exceptions, and
+ * behind it the number of uncaught ones. The scheduler itself, on g0, throws nothing.
+ */
+static inline void switch_exceptions(intptr_t at, struct gtop *old, const struct gtop *next)
 {
 	if (old) {
-		old->eh_caught = eh->caught;
-		old->eh_uncaught = eh->uncaught;
+		old->eh_caught = tls_load64(at);
+		old->eh_uncaught = tls_load32(at + 8);
 	}
 	if (next) {
-		eh->caught = next->eh_caught;
-		eh->uncaught = (unsigned int)next->eh_uncaught;
+		tls_store64(at, next->eh_caught);
+		tls_store32(at + 8, next->eh_uncaught);
 	}
 }
 
@@ -65,7 +62,7 @@ static inline void switch_to(struct m *mp, struct g *old, struct g *next,
 			     void (*fn)(struct m *mp, struct g *old))
 {
 	void **fake_stack = &mp->asan_fake_stack;
-	int thread_errno;
+	int32_t thread_errno;
 
 	if (old != &mp->g0) /* a stack's last exit gives its fake stack up */
 		fake_stack = fn == goexit_after ? NULL : &old->top->asan_fake_stack;
@@ -74,13 +71,14 @@ static inline void switch_to(struct m *mp, struct g *old, struct g *next,
 	mp->after.fn = fn;
 	mp->after.old = old;
 	__atomic_store_n(&mp->curg, next == &mp->g0 ? NULL : next, __ATOMIC_RELAXED);
-	thread_errno = *mp->errnop; /* mostly nothing changes, and a store less is a store less */
+	thread_errno = (int32_t)tls_load32(
+		mp->errno_at); /* mostly nothing changes, and a store less is a store less */
 	if (old->errno_ != thread_errno)
 		old->errno_ = thread_errno;
 	if (next->errno_ != thread_errno)
-		*mp->errnop = next->errno_;
-	if (mp->eh)
-		switch_exceptions(mp->eh, old == &mp->g0 ? NULL : old->top,
+		tls_store32(mp->errno_at, (uint32_t)next->errno_);
+	if (mp->eh_at)
+		switch_exceptions(mp->eh_at, old == &mp->g0 ? NULL : old->top,
 				  next == &mp->g0 ? NULL : next->top);
 	sanitizer_start_switch(fake_stack, (void *)next->stack_lo, next->stack_hi - next->stack_lo,
 			       next->tsan_fiber);

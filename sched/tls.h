@@ -11,6 +11,9 @@
 
 #include "kernelshim/compiler.h"
 
+#include <stddef.h>
+#include <stdint.h>
+
 struct m;
 
 extern __thread struct m *urge_tls_m __attribute__((tls_model("initial-exec")));
@@ -35,6 +38,66 @@ static inline struct m *getm(void)
 #endif
 	return mp;
 }
+
+/*
+ * What lies in the thread's local storage is reached by its offset from the thread pointer, with the
+ * segment register: an address in a general register would still be there when the goroutine goes on
+ * with its own code, and the preemption's decision would take it for the goroutine's.
+ */
+static inline intptr_t tls_offset(const void *address)
+{
+	return (intptr_t)address - (intptr_t)__builtin_thread_pointer();
+}
+
+#if defined(__x86_64__)
+static inline uint32_t tls_load32(intptr_t at)
+{
+	uint32_t value;
+
+	__asm__ volatile("movl %%fs:(%1), %0" : "=r"(value) : "r"(at) : "memory");
+	return value;
+}
+
+static inline void tls_store32(intptr_t at, uint32_t value)
+{
+	__asm__ volatile("movl %1, %%fs:(%0)" : : "r"(at), "r"(value) : "memory");
+}
+
+static inline uint64_t tls_load64(intptr_t at)
+{
+	uint64_t value;
+
+	__asm__ volatile("movq %%fs:(%1), %0" : "=r"(value) : "r"(at) : "memory");
+	return value;
+}
+
+static inline void tls_store64(intptr_t at, uint64_t value)
+{
+	__asm__ volatile("movq %1, %%fs:(%0)" : : "r"(at), "r"(value) : "memory");
+}
+#else
+#define TLS_AT(type, at) (*(volatile type *)((char *)__builtin_thread_pointer() + (at)))
+
+static inline uint32_t tls_load32(intptr_t at)
+{
+	return TLS_AT(uint32_t, at);
+}
+
+static inline void tls_store32(intptr_t at, uint32_t value)
+{
+	TLS_AT(uint32_t, at) = value;
+}
+
+static inline uint64_t tls_load64(intptr_t at)
+{
+	return TLS_AT(uint64_t, at);
+}
+
+static inline void tls_store64(intptr_t at, uint64_t value)
+{
+	TLS_AT(uint64_t, at) = value;
+}
+#endif
 
 /* Sets it: when a thread becomes an M, and when it ends. */
 void setm(struct m *mp);

@@ -2,7 +2,7 @@
 /*
  * Compiled code, rather than hand-written loops: leaf functions whose locals are in the red zone,
  * with integers, floating point and vectors, give the same results on goroutines that are preempted
- * INJECTIONS (20,000) times and that migrate between two threads. The script compiles it for
+ * INJECTIONS (10,000) times and that migrate between two threads. The script compiles it for
  * several compilers and levels.
  */
 #include "tests/programs/check.h"
@@ -145,7 +145,7 @@ int main(void)
 			workers[i].want[f] = leaves[f](workers[i].seed[f]);
 		}
 	urge_stats_read(&before);
-	want_injections = before.preempt_injected + env_number("INJECTIONS", 20000);
+	want_injections = before.preempt_injected + env_number("INJECTIONS", 10000);
 	run_both(start, direct);
 	for (int i = 0; i < GOROUTINES; i++) {
 		CHECK(workers[i].turns > 0, "goroutine %d", i);

@@ -41,10 +41,14 @@ struct regs_kind {
 	unsigned first, words;              /* those of seen[] that must be like want[] */
 };
 
-/* Status flags, DF, ID; the others as a program has them. */
+/* Status flags, ID, and in the first one DF; the others as a program has them. */
 static void prepare_general(struct regs *regs)
 {
-	regs->want[15] = (regs->want[15] & 0x200cd5) | 0x202;
+	static uint32_t prepared;
+
+	regs->want[15] = (regs->want[15] & 0x2008d5) | 0x202;
+	if (ADD(prepared, 1) == 1)
+		regs->want[15] |= 0x400;
 }
 
 /* What comes out without any preemption. */

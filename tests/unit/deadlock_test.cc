@@ -236,3 +236,21 @@ TEST(Deadlock, TheVerdictComesWhenTheForeignThreadHasEnded)
 	EXPECT_EXITED(2, dead);
 	EXPECT_SAYS(asleep, dead.err);
 }
+
+/* A thread that wakes somebody and ends at once must not be missed: neither is a sleeper's waker. */
+TEST(Deadlock, NoVerdictWhenTheLastForeignThreadWakesAndEnds)
+{
+	Outcome alive = main_in_child([] {
+		for (int i = 0; i < 2000; i++) {
+			urge_waitgroup wg = {};
+
+			urge_waitgroup_add(&wg, 1);
+			std::thread([&] { urge_waitgroup_done(&wg); }).detach();
+			urge_waitgroup_wait(&wg);
+		}
+		return 0;
+	});
+
+	EXPECT_EXITED(0, alive);
+	EXPECT_EQ(0, occurrences(alive.err, asleep)) << alive;
+}

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +17,7 @@
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 static const int64_t ms = 1000000;
 
@@ -262,15 +264,44 @@ TEST(Thread, CountFollowsThreads)
 	EXPECT_EQ(before, thread_count());
 }
 
-TEST(Thread, CountReadsMoreThanOneBufferOfNames)
+TEST(Thread, CountIsExactWhileOthersEnd)
+{
+	std::atomic<bool> end{ false };
+	std::atomic<int> alive{ 0 };
+	std::thread churn([&] {
+		while (!end)
+			std::thread([] {}).join();
+	});
+	std::vector<std::thread> staying;
+
+	for (int i = 0; i < 5; i++)
+		staying.emplace_back([&] {
+			alive++;
+			while (!end)
+				usleep(1000);
+		});
+	while (alive < 5)
+		std::this_thread::yield();
+	for (int i = 0; i < 5000; i++)
+		ASSERT_GE(thread_count(), 7);
+	end = true;
+	churn.join();
+	for (std::thread &thread : staying)
+		thread.join();
+}
+
+TEST(Thread, CountIsFoundBehindAnyName)
 {
 	namespace fs = std::filesystem;
-	fs::path root = fs::path(testing::TempDir()) / ("urge_task_" + std::to_string(getpid()));
+	fs::path root = fs::path(testing::TempDir()) / ("urge_stat_" + std::to_string(getpid()));
 
-	for (int i = 0; i < 700; i++)
-		fs::create_directories(root / "proc/self/task" / std::to_string(100000 + i));
+	fs::create_directories(root / "proc/self");
 	procfs_set_root(root.c_str());
-	EXPECT_EQ(700, thread_count());
+	std::ofstream(root / "proc/self/stat")
+		<< "1 (a ) b (3) R 0 1 1 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 4711 0 5 0 0\n";
+	EXPECT_EQ(4711, thread_count());
+	std::ofstream(root / "proc/self/stat") << "1 (a) R 0 1 1 0\n";
+	EXPECT_EQ(-EINVAL, thread_count());
 	fs::remove_all(root);
 	EXPECT_EQ(-ENOENT, thread_count());
 	procfs_set_root(nullptr);
