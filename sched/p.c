@@ -122,6 +122,10 @@ bool pdrain(struct m *mp)
 	struct p *pp = mp->p;
 
 	lock(&sched.lock);
+	if (load_rlx_u32(&pp->attn) & PATTN_STOP) { /* a stop has counted it meanwhile */
+		unlock(&sched.lock);
+		return false;
+	}
 	if (pp->id < load_rlx_i32(&sched.gomaxprocs)) {
 		and_u32(&pp->attn, ~(uint32_t)PATTN_DRAIN);
 		unlock(&sched.lock);
@@ -238,7 +242,8 @@ static void pshrink(int from, int to)
 		or_u32(&pp->attn, PATTN_DRAIN); /* a full barrier: before the looks below */
 		if (pidleremove(pp)) {
 			pdead(pp);
-		} else if (cas_u32(&pp->status, Psyscall, Pdead)) {
+		} else if (!world_stopping() && cas_u32(&pp->status, Psyscall, Pdead)) {
+			/* (a stop has counted it, and takes it; it dies at the start) */
 			store_rlx_ptr(&pp->m, NULL);
 			pdead(pp);
 		}
