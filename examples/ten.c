@@ -71,6 +71,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: %s [sleep | block]\n", argv[0]);
 		return 1;
 	}
-	setvbuf(stdout, NULL, _IOLBF, 0); /* the deadlock verdict ends the process without a flush */
+	setvbuf(stdout, NULL, _IOLBF,
+		0); /* the deadlock verdict ends the process without a flush */
 	return urge_main(start, mode);
 }

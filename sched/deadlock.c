@@ -25,7 +25,7 @@ enum { STRANGERS_LOOKS = 4, DOUBLINGS_MAX = 30 };
 #define STRANGERS_WAIT INT64_C(10000000)
 
 static int looks;
-static uint64_t told; /* at so many parks: the same sleep is not told twice */
+static uint64_t told; /* at so many switches: the same sleep is not told twice */
 
 static bool all_asleep(void)
 {
@@ -49,32 +49,37 @@ static int strangers(void)
 	return all - (before < after ? before : after);
 }
 
-static uint64_t parks(void)
+/* Whether any goroutine has run between two looks. */
+static uint64_t switches(void)
 {
 	uint64_t n = 0;
 
 	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		n += load_rlx_u64(&allp[i]->count.parks);
+		n += load_rlx_u64(&allp[i]->schedtick) + load_rlx_u64(&allp[i]->inherits);
 	return n;
 }
 
 int64_t checkdead(int64_t now, bool fell_asleep)
 {
+	uint64_t before;
+
 	if (fell_asleep)
 		looks = 0;
 	if (!all_asleep())
 		return INT64_MAX;
+	before = switches();
 	if (strangers() == 0) {
-		if (!all_asleep()) /* the last one woke somebody, and ended */
+		/* the last one may have woken somebody, and ended; and he have made another one */
+		if (!all_asleep() || switches() != before)
 			return INT64_MAX;
 		if (gcount() == 0)
 			fatal("no goroutines (main called urge_goexit) - deadlock!");
 		fatal("all goroutines are asleep - deadlock!");
 	}
-	if (++looks == STRANGERS_LOOKS && told != parks()) {
+	if (++looks == STRANGERS_LOOKS && told != switches()) {
 		complain("urge: all goroutines are asleep; only a thread of the program's own can "
 			 "wake them");
-		told = parks();
+		told = switches();
 	}
 	return now + (STRANGERS_WAIT << (looks < DOUBLINGS_MAX ? looks : DOUBLINGS_MAX));
 }

@@ -80,7 +80,7 @@ int main(int argc, char **argv)
 			return 2;
 		took = urge_now() - returned;
 		worst = took > worst ? took : worst;
-		for (unsigned n = 0; n < 1000; n++)
+		for (unsigned n = 1; n <= 1000; n++)
 			free(malloc(n));
 		printf("still works\n");
 		if (urge_main(two, NULL) != 2)

@@ -90,7 +90,8 @@ private:
 
 		for (uint32_t i = 0; put < PUTS; i++) {
 			if (!marks[i % POOL].exchange(true)) {
-				gs[i % POOL].fresh = random.below(8) != 0; /* the newest is taken first */
+				gs[i % POOL].fresh =
+					random.below(8) != 0; /* the newest is taken first */
 				runqput(pp, &gs[i % POOL], random.below(4) == 0);
 				put++;
 			}

@@ -8,8 +8,8 @@
 #include <thread>
 
 /* urge_main under an environment; in a child, since what it prints is looked at. */
-static Outcome boot_with(const char *name, const char *value,
-			 const std::function<int()> &body = [] { return 0; })
+static Outcome boot_with(
+	const char *name, const char *value, const std::function<int()> &body = [] { return 0; })
 {
 	return in_child([=] {
 		setenv(name, value, 1);
@@ -45,13 +45,13 @@ TEST(Boot, NothingIsPrintedUnasked)
 TEST(Boot, GomaxprocsComesFromTheEnvironment)
 {
 	EXPECT_EXITED(0, boot_with("GOMAXPROCS", "3", [] {
-		EXPECT_EQ(3, urge_gomaxprocs(0));
-		return 0;
-	}));
+			      EXPECT_EQ(3, urge_gomaxprocs(0));
+			      return 0;
+		      }));
 	EXPECT_EXITED(0, boot_with("GOMAXPROCS", "", [] {
-		EXPECT_GE(urge_gomaxprocs(0), 1);
-		return 0;
-	}));
+			      EXPECT_GE(urge_gomaxprocs(0), 1);
+			      return 0;
+		      }));
 }
 
 TEST(Boot, AbsurdGomaxprocsIsNamedAndIgnored)
@@ -105,10 +105,10 @@ TEST(Boot, ANullFunctionIsRefused)
 TEST(Boot, ASecondRuntimeIsRefused)
 {
 	EXPECT_EQ(0, run_main([] {
-		EXPECT_EQ(-EBUSY, run_main([] { return 1; }));
-		std::thread([] { EXPECT_EQ(-EBUSY, run_main([] { return 2; })); }).join();
-		return 0;
-	}));
+			  EXPECT_EQ(-EBUSY, run_main([] { return 1; }));
+			  std::thread([] { EXPECT_EQ(-EBUSY, run_main([] { return 2; })); }).join();
+			  return 0;
+		  }));
 }
 
 /* ---- what the system may refuse ------------------------------------------------------------ */
@@ -125,20 +125,22 @@ static void limit(int what, rlim_t to)
 TEST(Boot, TooFewDescriptorsAreAnError)
 {
 	EXPECT_EXITED(0, in_child([] {
-		int open = dup(0); /* the first free one: those below are in use */
-		bool ran = false;
+			      int open = dup(0); /* the first free one: those below are in use */
+			      bool ran = false;
 
-		close(open);
-		for (rlim_t spare = 0; spare < 6; spare++) { /* two waiting points of three each */
-			limit(RLIMIT_NOFILE, (rlim_t)open + spare);
-			EXPECT_EQ(-EMFILE, run_main([&] { return ran = true; })) << spare;
-		}
-		EXPECT_FALSE(ran);
-		limit(RLIMIT_NOFILE, RLIM_INFINITY);
-		EXPECT_EQ(open, dup(0)); /* none was kept */
-		close(open);
-		EXPECT_EQ(7, run_main([] { return 7; }));
-	}));
+			      close(open);
+			      for (rlim_t spare = 0; spare < 6;
+				   spare++) { /* two waiting points of three each */
+				      limit(RLIMIT_NOFILE, (rlim_t)open + spare);
+				      EXPECT_EQ(-EMFILE, run_main([&] { return ran = true; }))
+					      << spare;
+			      }
+			      EXPECT_FALSE(ran);
+			      limit(RLIMIT_NOFILE, RLIM_INFINITY);
+			      EXPECT_EQ(open, dup(0)); /* none was kept */
+			      close(open);
+			      EXPECT_EQ(7, run_main([] { return 7; }));
+		      }));
 }
 
 TEST(Boot, TooLittleAddressSpaceIsAnError)
@@ -146,32 +148,33 @@ TEST(Boot, TooLittleAddressSpaceIsAnError)
 	if (sanitized())
 		GTEST_SKIP() << "sanitizers need the address space themselves";
 	EXPECT_EXITED(0, in_child([] {
-		bool ran = false;
+			      bool ran = false;
 
-		for (rlim_t megabytes : { 20, 200, 1050, 1100 }) {
-			limit(RLIMIT_AS, megabytes << 20);
-			EXPECT_EQ(-ENOMEM, run_main([&] { return ran = true; })) << megabytes;
-		}
-		EXPECT_FALSE(ran);
-		limit(RLIMIT_AS, RLIM_INFINITY);
-		EXPECT_EQ(7, run_main([] { return 7; }));
-	}));
+			      for (rlim_t megabytes : { 20, 200, 1050, 1100 }) {
+				      limit(RLIMIT_AS, megabytes << 20);
+				      EXPECT_EQ(-ENOMEM, run_main([&] { return ran = true; }))
+					      << megabytes;
+			      }
+			      EXPECT_FALSE(ran);
+			      limit(RLIMIT_AS, RLIM_INFINITY);
+			      EXPECT_EQ(7, run_main([] { return 7; }));
+		      }));
 }
 
 TEST(Boot, TooFewThreadsAreAnError)
 {
 	EXPECT_EXITED(0, in_child([] {
-		bool ran = false;
+			      bool ran = false;
 
-		if (getuid() == 0) { /* root has no such limit */
-			ASSERT_EQ(0, setgid(65534) | setuid(65534));
-		}
-		limit(RLIMIT_NPROC, 1);
-		EXPECT_EQ(-EAGAIN, run_main([&] { return ran = true; }));
-		EXPECT_FALSE(ran);
-		limit(RLIMIT_NPROC, RLIM_INFINITY);
-		EXPECT_EQ(7, run_main([] { return 7; }));
-	}));
+			      if (getuid() == 0) { /* root has no such limit */
+				      ASSERT_EQ(0, setgid(65534) | setuid(65534));
+			      }
+			      limit(RLIMIT_NPROC, 1);
+			      EXPECT_EQ(-EAGAIN, run_main([&] { return ran = true; }));
+			      EXPECT_FALSE(ran);
+			      limit(RLIMIT_NPROC, RLIM_INFINITY);
+			      EXPECT_EQ(7, run_main([] { return 7; }));
+		      }));
 }
 
 /* ---- calls on threads that are no goroutines ----------------------------------------------- */
@@ -248,21 +251,21 @@ TEST(Boot, WaitgroupsNeedNoRuntime)
 TEST(Boot, ForeignThreadsMaySpawnAndWaitButNotSleep)
 {
 	EXPECT_EQ(0, run_main([] {
-		std::atomic<int> ran{ 0 };
-		std::thread([&] {
-			urge_waitgroup wg = {};
+			  std::atomic<int> ran{ 0 };
+			  std::thread([&] {
+				  urge_waitgroup wg = {};
 
-			expect_refusals();
-			urge_waitgroup_add(&wg, 10);
-			for (int i = 0; i < 10; i++)
-				EXPECT_EQ(0, go([&] {
-					ran++;
-					urge_waitgroup_done(&wg);
-				}));
-			EXPECT_EQ(-EINVAL, urge_go(nullptr, nullptr));
-			urge_waitgroup_wait(&wg);
-			EXPECT_EQ(10, ran);
-		}).join();
-		return 0;
-	}));
+				  expect_refusals();
+				  urge_waitgroup_add(&wg, 10);
+				  for (int i = 0; i < 10; i++)
+					  EXPECT_EQ(0, go([&] {
+							    ran++;
+							    urge_waitgroup_done(&wg);
+						    }));
+				  EXPECT_EQ(-EINVAL, urge_go(nullptr, nullptr));
+				  urge_waitgroup_wait(&wg);
+				  EXPECT_EQ(10, ran);
+			  }).join();
+			  return 0;
+		  }));
 }

@@ -37,7 +37,10 @@ struct Outcome {
 	{
 		return !late && WIFEXITED(status) && WEXITSTATUS(status) == code;
 	}
-	bool killed(int sig) const { return !late && WIFSIGNALED(status) && WTERMSIG(status) == sig; }
+	bool killed(int sig) const
+	{
+		return !late && WIFSIGNALED(status) && WTERMSIG(status) == sig;
+	}
 };
 
 static inline std::ostream &operator<<(std::ostream &os, const Outcome &outcome)

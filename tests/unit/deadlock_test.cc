@@ -5,9 +5,11 @@
 #include <thread>
 
 static const char *const asleep = "fatal error: all goroutines are asleep - deadlock!\n";
-static const char *const nobody = "fatal error: no goroutines (main called urge_goexit) - deadlock!\n";
-static const char *const stranger = "urge: all goroutines are asleep; only a thread of the program's "
-				    "own can wake them\n";
+static const char *const nobody =
+	"fatal error: no goroutines (main called urge_goexit) - deadlock!\n";
+static const char *const stranger =
+	"urge: all goroutines are asleep; only a thread of the program's "
+	"own can wake them\n";
 
 static void block_for_ever()
 {
@@ -55,12 +57,12 @@ TEST(Deadlock, AllAsleepIsFatalWithADump)
 TEST(Deadlock, ManyProcessorsDoNotHideIt)
 {
 	EXPECT_EXITED(2, main_in_child([] {
-		urge_gomaxprocs(8);
-		for (int i = 0; i < 100; i++)
-			EXPECT_EQ(0, go(block_for_ever));
-		block_for_ever();
-		return 0;
-	}));
+			      urge_gomaxprocs(8);
+			      for (int i = 0; i < 100; i++)
+				      EXPECT_EQ(0, go(block_for_ever));
+			      block_for_ever();
+			      return 0;
+		      }));
 }
 
 TEST(Deadlock, TheLastGoroutineMayEndMain)
@@ -94,12 +96,12 @@ TEST(Deadlock, ItIsFoundAfterATimeOfWork)
 		urge_waitgroup_add(&wg, 100);
 		for (int i = 0; i < 100; i++)
 			EXPECT_EQ(0, go([&] {
-				urge_sleep(URGE_MS);
-				urge_entersyscall();
-				usleep(1000);
-				urge_exitsyscall();
-				urge_waitgroup_done(&wg);
-			}));
+					  urge_sleep(URGE_MS);
+					  urge_entersyscall();
+					  usleep(1000);
+					  urge_exitsyscall();
+					  urge_waitgroup_done(&wg);
+				  }));
 		urge_waitgroup_wait(&wg);
 		block_for_ever();
 		return 0;
@@ -116,9 +118,9 @@ TEST(Deadlock, ASleeperIsNotOne)
 
 		urge_waitgroup_add(&wg, 1);
 		EXPECT_EQ(0, go([&] {
-			urge_sleep(300 * URGE_MS);
-			urge_waitgroup_done(&wg);
-		}));
+				  urge_sleep(300 * URGE_MS);
+				  urge_waitgroup_done(&wg);
+			  }));
 		urge_waitgroup_wait(&wg);
 		return 0;
 	});
@@ -134,11 +136,11 @@ TEST(Deadlock, ASystemCallIsNotOne)
 
 		urge_waitgroup_add(&wg, 1);
 		EXPECT_EQ(0, go([&] {
-			urge_entersyscall();
-			usleep(300000);
-			urge_exitsyscall();
-			urge_waitgroup_done(&wg);
-		}));
+				  urge_entersyscall();
+				  usleep(300000);
+				  urge_exitsyscall();
+				  urge_waitgroup_done(&wg);
+			  }));
 		urge_waitgroup_wait(&wg);
 		return 0;
 	});
@@ -170,11 +172,11 @@ TEST(Deadlock, NoVerdictWhileSomebodyOutsideMayWakeUs)
 TEST(Deadlock, TheVerdictComesWhenOutsideEnded)
 {
 	EXPECT_EXITED(2, main_in_child([] {
-		urge_external_begin();
-		urge_external_end();
-		block_for_ever();
-		return 0;
-	}));
+			      urge_external_begin();
+			      urge_external_end();
+			      block_for_ever();
+			      return 0;
+		      }));
 }
 
 /* Reads what the process says on stderr, until it has said a line. */
@@ -199,24 +201,24 @@ TEST(Deadlock, AForeignThreadIsOneLineEachTime)
 		ASSERT_EQ(0, pipe(fds));
 		dup2(fds[1], 2);
 		EXPECT_EQ(0, run_main([&] {
-			urge_waitgroup asleep[2] = {};
+				  urge_waitgroup asleep[2] = {};
 
-			for (urge_waitgroup &wg : asleep)
-				urge_waitgroup_add(&wg, 1);
-			std::thread waker([&] {
-				for (urge_waitgroup &wg : asleep) {
-					struct pollfd more = { fds[0], POLLIN, 0 };
+				  for (urge_waitgroup &wg : asleep)
+					  urge_waitgroup_add(&wg, 1);
+				  std::thread waker([&] {
+					  for (urge_waitgroup &wg : asleep) {
+						  struct pollfd more = { fds[0], POLLIN, 0 };
 
-					EXPECT_EQ(stranger, line_of_stderr(fds[0]));
-					EXPECT_EQ(0, poll(&more, 1, 300));
-					urge_waitgroup_done(&wg);
-				}
-			});
-			for (urge_waitgroup &wg : asleep)
-				urge_waitgroup_wait(&wg);
-			waker.join();
-			return 0;
-		}));
+						  EXPECT_EQ(stranger, line_of_stderr(fds[0]));
+						  EXPECT_EQ(0, poll(&more, 1, 300));
+						  urge_waitgroup_done(&wg);
+					  }
+				  });
+				  for (urge_waitgroup &wg : asleep)
+					  urge_waitgroup_wait(&wg);
+				  waker.join();
+				  return 0;
+			  }));
 		dup2(err, 2);
 	});
 

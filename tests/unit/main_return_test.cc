@@ -24,10 +24,10 @@ TEST(MainReturn, AnyThreadMayCallIt)
 	for (int i = 0; i < 50; i++)
 		std::thread([=] {
 			EXPECT_EQ(i, run_main([=] {
-				EXPECT_EQ(0, go([] { urge_sleep(URGE_S); }));
-				urge_sleep(URGE_US);
-				return i;
-			}));
+					  EXPECT_EQ(0, go([] { urge_sleep(URGE_S); }));
+					  urge_sleep(URGE_US);
+					  return i;
+				  }));
 		}).join();
 }
 
@@ -67,13 +67,13 @@ static void returns_beside(const std::function<void(int)> &others, int rounds = 
 		int64_t returned = 0, back;
 
 		EXPECT_EQ(7, run_main([&] {
-			urge_gomaxprocs(1 + round % 4);
-			for (int i = 0; i < 20; i++)
-				others(i);
-			urge_sleep(round % 3 * URGE_MS);
-			returned = urge_now();
-			return 7;
-		}));
+				  urge_gomaxprocs(1 + round % 4);
+				  for (int i = 0; i < 20; i++)
+					  others(i);
+				  urge_sleep(round % 3 * URGE_MS);
+				  returned = urge_now();
+				  return 7;
+			  }));
 		back = urge_now();
 		EXPECT_LT(back - returned, return_limit);
 	}
@@ -97,9 +97,9 @@ TEST(MainReturn, OthersThatRunAreDiscarded)
 {
 	returns_beside([](int) {
 		EXPECT_EQ(0, go([] {
-			for (;;)
-				urge_yield();
-		}));
+				  for (;;)
+					  urge_yield();
+			  }));
 	});
 }
 
@@ -127,23 +127,24 @@ TEST(MainReturn, OthersInDeclaredSystemCallsAreLeftBehind)
 
 		ASSERT_EQ(0, pipe(fds));
 		EXPECT_EQ(0, run_main([&] {
-			std::atomic<int> inside{ 0 };
+				  std::atomic<int> inside{ 0 };
 
-			for (int i = 0; i < 5; i++)
-				EXPECT_EQ(0, go([&, from = fds[0]] {
-					char c;
+				  for (int i = 0; i < 5; i++)
+					  EXPECT_EQ(0, go([&, from = fds[0]] {
+							    char c;
 
-					inside++;
-					urge_entersyscall();
-					if (read(from, &c, 1) < 0)
-						abort();
-					urge_exitsyscall();
-					ADD_FAILURE() << "came back after the end";
-				}));
-			EXPECT_TRUE(eventually([&] { return inside == 5; }));
-			returned = urge_now();
-			return 0;
-		}));
+							    inside++;
+							    urge_entersyscall();
+							    if (read(from, &c, 1) < 0)
+								    abort();
+							    urge_exitsyscall();
+							    ADD_FAILURE()
+								    << "came back after the end";
+						    }));
+				  EXPECT_TRUE(eventually([&] { return inside == 5; }));
+				  returned = urge_now();
+				  return 0;
+			  }));
 		EXPECT_LT(urge_now() - returned, return_limit);
 		close(fds[1]); /* they all return from the read, and end */
 		int64_t deadline = urge_now() + 30 * URGE_S;
@@ -167,35 +168,37 @@ static void returns_beside_read(bool on_first_thread)
 
 		ASSERT_EQ(0, pipe(fds));
 		EXPECT_EQ(0, run_main([&] {
-			std::atomic<bool> found{ false };
+				  std::atomic<bool> found{ false };
 
-			urge_gomaxprocs(4);
-			EXPECT_EQ(0, go([&, from = fds[0]] {
-				char c;
+				  urge_gomaxprocs(4);
+				  EXPECT_EQ(
+					  0, go([&, from = fds[0]] {
+						  char c;
 
-				if (!eventually([&] {
-					    return (thread_gettid() == first) == on_first_thread;
-				    }))
-					abort();
-				found = true;
-				if (read(from, &c, 1) < 0)
-					abort();
-				urge_yield(); /* on the other thread: ends here */
-				ADD_FAILURE() << "came back after the end";
-			}));
-			EXPECT_TRUE(eventually([&] { return found.load(); }));
-			urge_sleep(URGE_MS);
-			returned = urge_now();
-			return 0;
-		}));
+						  if (!eventually([&] {
+							      return (thread_gettid() == first) ==
+								     on_first_thread;
+						      }))
+							  abort();
+						  found = true;
+						  if (read(from, &c, 1) < 0)
+							  abort();
+						  urge_yield(); /* on the other thread: ends here */
+						  ADD_FAILURE() << "came back after the end";
+					  }));
+				  EXPECT_TRUE(eventually([&] { return found.load(); }));
+				  urge_sleep(URGE_MS);
+				  returned = urge_now();
+				  return 0;
+			  }));
 		EXPECT_LT(urge_now() - returned, return_limit);
 		EXPECT_EQ(first, thread_gettid());
 		free(malloc(1000));
 		EXPECT_EQ(5, run_main([] {
-			EXPECT_EQ(0, go([] {}));
-			urge_yield();
-			return 5;
-		}));
+				  EXPECT_EQ(0, go([] {}));
+				  urge_yield();
+				  return 5;
+			  }));
 		close(fds[1]);
 		close(fds[0]);
 	}
@@ -237,25 +240,25 @@ static int mappings()
 static void round_of_everything()
 {
 	EXPECT_EQ(0, run_main([] {
-		std::atomic<int> done{ 0 };
-		struct urge_attr big = URGE_ATTR_INIT;
+			  std::atomic<int> done{ 0 };
+			  struct urge_attr big = URGE_ATTR_INIT;
 
-		big.stack_size = 4 << 20;
-		urge_gomaxprocs(4);
-		for (int i = 0; i < 200; i++)
-			EXPECT_EQ(0, go([&done, i] {
-				if (i % 4 == 0) {
-					urge_entersyscall();
-					usleep(100);
-					urge_exitsyscall();
-				}
-				done++;
-				urge_sleep(i % 2 ? 1 : 3600 * URGE_S);
-			}));
-		EXPECT_EQ(0, go([&done] { done++; }, &big));
-		EXPECT_TRUE(eventually([&] { return done == 201; }));
-		return 0;
-	}));
+			  big.stack_size = 4 << 20;
+			  urge_gomaxprocs(4);
+			  for (int i = 0; i < 200; i++)
+				  EXPECT_EQ(0, go([&done, i] {
+						    if (i % 4 == 0) {
+							    urge_entersyscall();
+							    usleep(100);
+							    urge_exitsyscall();
+						    }
+						    done++;
+						    urge_sleep(i % 2 ? 1 : 3600 * URGE_S);
+					    }));
+			  EXPECT_EQ(0, go([&done] { done++; }, &big));
+			  EXPECT_TRUE(eventually([&] { return done == 201; }));
+			  return 0;
+		  }));
 }
 
 TEST(MainReturn, NothingLeaks)
@@ -263,22 +266,22 @@ TEST(MainReturn, NothingLeaks)
 	if (sanitized())
 		GTEST_SKIP() << "sanitizers map memory of their own for each thread";
 	EXPECT_EXITED(0, in_child([] {
-		int fds, maps;
-		int64_t size;
+			      int fds, maps;
+			      int64_t size;
 
-		for (int i = 0; i < 20; i++) /* libc's caches fill */
-			round_of_everything();
-		fds = descriptors();
-		maps = mappings();
-		size = procfs_status_kb("VmSize");
-		for (int i = 0; i < 50; i++)
-			round_of_everything();
-		EXPECT_EQ(fds, descriptors());
-		EXPECT_EQ(1, thread_count());
-		/* libc keeps a thread's stack or arena more or less; a leak would be one a round */
-		EXPECT_LE(mappings(), maps + 20);
-		EXPECT_LE(procfs_status_kb("VmSize"), size + 20 * 64 * 1024);
-	}));
+			      for (int i = 0; i < 20; i++) /* libc's caches fill */
+				      round_of_everything();
+			      fds = descriptors();
+			      maps = mappings();
+			      size = procfs_status_kb("VmSize");
+			      for (int i = 0; i < 50; i++)
+				      round_of_everything();
+			      EXPECT_EQ(fds, descriptors());
+			      EXPECT_EQ(1, thread_count());
+			      /* libc keeps a thread's stack or arena more or less; a leak would be one a round */
+			      EXPECT_LE(mappings(), maps + 20);
+			      EXPECT_LE(procfs_status_kb("VmSize"), size + 20 * 64 * 1024);
+		      }));
 }
 
 TEST(MainReturn, SignalHandlersAreGivenBack)

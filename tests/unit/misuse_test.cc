@@ -47,14 +47,14 @@ TEST(Misuse, CallInsideADeclaredSystemCall)
 TEST(Misuse, AllowedCallsInsideADeclaredSystemCall)
 {
 	EXPECT_EQ(0, run_main([] {
-		urge_entersyscall();
-		EXPECT_EQ(1u, urge_goid());
-		EXPECT_GT(urge_now(), 0);
-		errno = 5;
-		urge_exitsyscall();
-		EXPECT_EQ(5, errno);
-		return 0;
-	}));
+			  urge_entersyscall();
+			  EXPECT_EQ(1u, urge_goid());
+			  EXPECT_GT(urge_now(), 0);
+			  errno = 5;
+			  urge_exitsyscall();
+			  EXPECT_EQ(5, errno);
+			  return 0;
+		  }));
 }
 
 TEST(Misuse, EndWithoutBegin)
@@ -146,23 +146,25 @@ TEST(Misuse, StoppingTheWorldOnAnAlternateSignalStack)
 TEST(Misuse, SignalSafeCallsMayBeMadeThere)
 {
 	EXPECT_EQ(0, run_main([] {
-		static std::atomic<int> ran{ 0 };
-		static uint64_t goid;
+			  static std::atomic<int> ran{ 0 };
+			  static uint64_t goid;
 
-		handle(SIGUSR1,
-		       [] {
-			       goid = urge_goid();
-			       ran += urge_now() > 0 && *urge_errno() != 4711 && urge_version();
-		       },
-		       SA_ONSTACK);
-		errno = 17;
-		raise(SIGUSR1);
-		EXPECT_EQ(1, ran);
-		EXPECT_EQ(1u, goid);
-		EXPECT_EQ(17, errno);
-		signal(SIGUSR1, SIG_DFL);
-		return 0;
-	}));
+			  handle(
+				  SIGUSR1,
+				  [] {
+					  goid = urge_goid();
+					  ran += urge_now() > 0 && *urge_errno() != 4711 &&
+						 urge_version();
+				  },
+				  SA_ONSTACK);
+			  errno = 17;
+			  raise(SIGUSR1);
+			  EXPECT_EQ(1, ran);
+			  EXPECT_EQ(1u, goid);
+			  EXPECT_EQ(17, errno);
+			  signal(SIGUSR1, SIG_DFL);
+			  return 0;
+		  }));
 }
 
 /* A handler that calls the runtime interrupts it sooner or later. */
@@ -173,7 +175,8 @@ TEST(Misuse, CallFromAHandlerThatInterruptedTheRuntime)
 			struct itimerval often = { { 0, 50 }, { 0, 50 } };
 			struct urge_attr attr = URGE_ATTR_INIT;
 
-			handle(SIGALRM, [] { urge_go([](void *) {}, nullptr); }, 0);
+			handle(
+				SIGALRM, [] { urge_go([](void *) {}, nullptr); }, 0);
 			attr.stack_size = 1 << 20;
 			for (int i = 0; i < 4; i++)
 				go(

@@ -24,8 +24,8 @@ protected:
 	/* The promise is 100 ms, on a machine that does nothing else. */
 	void expect_return_among(const std::string &others, int limit_ms)
 	{
-		Outcome outcome = in_child(
-			test_program("return_among_others", { others, "10" }), 300 * URGE_S);
+		Outcome outcome = in_child(test_program("return_among_others", { others, "10" }),
+					   300 * URGE_S);
 
 		EXPECT_EXITED(0, outcome);
 		EXPECT_SAYS("\nok\n", outcome.out);
@@ -67,7 +67,8 @@ TEST_P(Programs, SigquitDumpsEveryGoroutineAndEndsWithStatus2)
 	EXPECT_EXITED(2, dump);
 	EXPECT_EQ(0u, dump.err.find("SIGQUIT: quit\n\ngoroutine ")) << dump;
 	for (const char *header :
-	     { "goroutine 1 \\[sleep(, \\d+ seconds)?\\] main:\n", "\\[sleep(, \\d+ seconds)?\\] sleeper:\n",
+	     { "goroutine 1 \\[sleep(, \\d+ seconds)?\\] main:\n",
+	       "\\[sleep(, \\d+ seconds)?\\] sleeper:\n",
 	       "\\[sync.WaitGroup.Wait(, \\d+ seconds)?\\] waiter:\n", "\\[syscall\\] caller:\n" })
 		EXPECT_TRUE(std::regex_search(dump.err, std::regex(header))) << header << dump;
 	/* the loop's own frame, reached through the frame that was injected */
@@ -101,16 +102,16 @@ TEST_P(Programs, DetailedSchedtraceIsGos)
 	std::string n = "\\d+", id = "(\\d+|nil)", flag = "(true|false)";
 	std::regex head("SCHED " + n + "ms: gomaxprocs=" + n + " idleprocs=" + n + " threads=" + n +
 			" spinningthreads=" + n + " needspinning=" + n + " idlethreads=" + n +
-			" runqueue=" + n + " gcwaiting=" + flag + " nmidlelocked=" + n + " stopwait=" +
-			n + " sysmonwait=" + flag);
-	std::regex p("  P" + n + ": status=" + n + " schedtick=" + n + " syscalltick=" + n + " m=" +
-		     id + " runqsize=" + n + " gfreecnt=" + n + " timerslen=" + n);
-	std::regex m("  M" + n + ": p=" + id + " curg=" + id + " mallocing=" + n + " throwing=" + n +
-		     " preemptoff=\\S* locks=" + n + " dying=" + n + " spinning=" + flag +
-		     " blocked=" + flag + " lockedg=" + id);
+			" runqueue=" + n + " gcwaiting=" + flag + " nmidlelocked=" + n +
+			" stopwait=" + n + " sysmonwait=" + flag);
+	std::regex p("  P" + n + ": status=" + n + " schedtick=" + n + " syscalltick=" + n +
+		     " m=" + id + " runqsize=" + n + " gfreecnt=" + n + " timerslen=" + n);
+	std::regex m("  M" + n + ": p=" + id + " curg=" + id + " mallocing=" + n +
+		     " throwing=" + n + " preemptoff=\\S* locks=" + n + " dying=" + n +
+		     " spinning=" + flag + " blocked=" + flag + " lockedg=" + id);
 	std::regex g("  G" + n + ": status=" + n + "\\(.*\\) m=" + id + " lockedm=" + id);
-	Child child(test_program("dump_goroutines", {},
-				 { "URGEDEBUG=schedtrace=20,scheddetail=1" }));
+	Child child(
+		test_program("dump_goroutines", {}, { "URGEDEBUG=schedtrace=20,scheddetail=1" }));
 	int heads = 0, ps = 0, ms = 0, gs = 0;
 
 	ASSERT_TRUE(child.said("ready\n"));

@@ -14,7 +14,8 @@ struct Seen {
 
 static Seen *seen_page()
 {
-	static void *page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	static void *page =
+		mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	*(Seen *)page = {};
 	return (Seen *)page;
@@ -67,8 +68,9 @@ TEST(Stack, OverflowNamesTheGoroutineItsReserveAndTheAttribute)
 		EXPECT_TRUE(fell.killed(SIGSEGV)) << fell;
 		ASSERT_TRUE(std::regex_search(
 			fell.err, words,
-			std::regex("stack overflow: goroutine 2 \\(faller\\) exceeded its reserve of "
-				   "(\\d+) bytes; raise stack_size in its struct urge_attr\n")))
+			std::regex(
+				"stack overflow: goroutine 2 \\(faller\\) exceeded its reserve of "
+				"(\\d+) bytes; raise stack_size in its struct urge_attr\n")))
 			<< fell;
 		EXPECT_NEAR((double)reserve, std::stod(words[1]), 12288) << size;
 		/* the guard is where it was asked for */
@@ -105,7 +107,8 @@ static void use_stack(size_t n)
 		[&, n] {
 			volatile char *top = (char *)__builtin_frame_address(0);
 
-			for (size_t below = 1024; below + 512 < n; below += n < 1 << 20 ? 64 : 1 << 20)
+			for (size_t below = 1024; below + 512 < n;
+			     below += n < 1 << 20 ? 64 : 1 << 20)
 				top[-(ptrdiff_t)below] = 1;
 			if (n > 8192)
 				top[-(ptrdiff_t)(n - 2048)] = 1;
@@ -122,41 +125,48 @@ static void use_stack(size_t n)
 TEST(Stack, EverySizeFromOneByteToOneGibibyteIsUsable)
 {
 	EXPECT_EQ(0, run_main([] {
-		for (int round = 0; round < 3; round++) /* used again in another size */
-			for (size_t size : { 1ul, 4096ul, 4097ul, 10000ul, 57344ul, 57345ul, 65536ul,
-					     1000000ul, 1ul << 20, 5ul << 20, 64ul << 20, 1ul << 30 }) {
-				use_stack(size);
-				use_stack(0);
-			}
-		return 0;
-	}));
+			  for (int round = 0; round < 3; round++) /* used again in another size */
+				  for (size_t size :
+				       { 1ul, 4096ul, 4097ul, 10000ul, 57344ul, 57345ul, 65536ul,
+					 1000000ul, 1ul << 20, 5ul << 20, 64ul << 20, 1ul << 30 }) {
+					  use_stack(size);
+					  use_stack(0);
+				  }
+			  return 0;
+		  }));
 }
 
 TEST(Stack, SizesMayMixInOneClass)
 {
 	EXPECT_EQ(0, run_main([] {
-		std::atomic<int> done{ 0 };
-		int n = 0;
+			  std::atomic<int> done{ 0 };
+			  int n = 0;
 
-		for (int i = 0; i < 300; i++) {
-			struct urge_attr attr = URGE_ATTR_INIT;
+			  for (int i = 0; i < 300; i++) {
+				  struct urge_attr attr = URGE_ATTR_INIT;
 
-			attr.stack_size = (size_t)(1 + i % 13) * 4096;
-			EXPECT_EQ(0, go([&, size = attr.stack_size] {
-				volatile char *top = (char *)__builtin_frame_address(0);
+				  attr.stack_size = (size_t)(1 + i % 13) * 4096;
+				  EXPECT_EQ(0,
+					    go(
+						    [&, size = attr.stack_size] {
+							    volatile char *top =
+								    (char *)__builtin_frame_address(
+									    0);
 
-				urge_sleep(URGE_MS);
-				for (size_t below = 1024; below + 512 < size; below += 512)
-					top[-(ptrdiff_t)below] = 1;
-				done++;
-			}, &attr));
-			n++;
-			if (i % 7 == 0)
-				urge_sleep(URGE_MS);
-		}
-		EXPECT_TRUE(eventually([&] { return done == n; }));
-		return 0;
-	}));
+							    urge_sleep(URGE_MS);
+							    for (size_t below = 1024;
+								 below + 512 < size; below += 512)
+								    top[-(ptrdiff_t)below] = 1;
+							    done++;
+						    },
+						    &attr));
+				  n++;
+				  if (i % 7 == 0)
+					  urge_sleep(URGE_MS);
+			  }
+			  EXPECT_TRUE(eventually([&] { return done == n; }));
+			  return 0;
+		  }));
 }
 
 /* ---- kernels without MADV_GUARD_INSTALL ---------------------------------------------------- */
@@ -165,18 +175,18 @@ static void ordinary_work(vm_guard_kind guards)
 {
 	vm_guard_force(guards);
 	EXPECT_EQ(0, run_main([] {
-		std::atomic<int> done{ 0 };
+			  std::atomic<int> done{ 0 };
 
-		for (int i = 0; i < 2000; i++)
-			EXPECT_EQ(0, go([&] {
-				urge_sleep(URGE_MS);
-				done++;
-			}));
-		for (size_t size : { 4096, 100000, 1 << 20 })
-			use_stack(size);
-		EXPECT_TRUE(eventually([&] { return done == 2000; }));
-		return 0;
-	}));
+			  for (int i = 0; i < 2000; i++)
+				  EXPECT_EQ(0, go([&] {
+						    urge_sleep(URGE_MS);
+						    done++;
+					    }));
+			  for (size_t size : { 4096, 100000, 1 << 20 })
+				  use_stack(size);
+			  EXPECT_TRUE(eventually([&] { return done == 2000; }));
+			  return 0;
+		  }));
 }
 
 TEST(Stack, OlderKernelsGuardByMprotect)
@@ -259,23 +269,24 @@ TEST(Stack, NoHugePagesAndOnePageAParkedGoroutine)
 	if (sanitized())
 		GTEST_SKIP() << "sanitizers take more stack";
 	EXPECT_EQ(0, run_main([] {
-		enum { N = 2000 };
-		static std::vector<uintptr_t> addresses(N);
-		std::atomic<int> parked{ 0 };
-		urge_waitgroup gate = {};
+			  enum { N = 2000 };
+			  static std::vector<uintptr_t> addresses(N);
+			  std::atomic<int> parked{ 0 };
+			  urge_waitgroup gate = {};
 
-		urge_waitgroup_add(&gate, 1);
-		for (int i = 0; i < N; i++)
-			EXPECT_EQ(0, go([&, i] {
-				addresses[(size_t)i] = (uintptr_t)__builtin_frame_address(0);
-				parked++;
-				urge_waitgroup_wait(&gate);
-			}));
-		EXPECT_TRUE(eventually([&] { return parked == N; }));
-		EXPECT_EQ(0, smaps_kb(addresses, "AnonHugePages"));
-		EXPECT_GE(smaps_kb(addresses, "Rss"), N * 4);
-		EXPECT_LE(smaps_kb(addresses, "Rss"), N * 4 * 11 / 10 + 1024);
-		urge_waitgroup_done(&gate);
-		return 0;
-	}));
+			  urge_waitgroup_add(&gate, 1);
+			  for (int i = 0; i < N; i++)
+				  EXPECT_EQ(0, go([&, i] {
+						    addresses[(size_t)i] =
+							    (uintptr_t)__builtin_frame_address(0);
+						    parked++;
+						    urge_waitgroup_wait(&gate);
+					    }));
+			  EXPECT_TRUE(eventually([&] { return parked == N; }));
+			  EXPECT_EQ(0, smaps_kb(addresses, "AnonHugePages"));
+			  EXPECT_GE(smaps_kb(addresses, "Rss"), N * 4);
+			  EXPECT_LE(smaps_kb(addresses, "Rss"), N * 4 * 11 / 10 + 1024);
+			  urge_waitgroup_done(&gate);
+			  return 0;
+		  }));
 }
