@@ -56,7 +56,7 @@ $(error no such configuration: $(CONFIG); there are: $(notdir $(wildcard tests/c
 endif
 BUILD ?= build$(if $(CONFIG),/$(basename $(notdir $(CONFIG))))
 # What `make test` covers beside the default configuration.
-TEST_CONFIGS ?= $(if $(CONFIG),,debug asan tsan)
+TEST_CONFIGS ?=
 
 # ---- configuration -------------------------------------------------------------------------------
 
