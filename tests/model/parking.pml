@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parking and unparking of worker threads: no wake-up is lost.
+ * Parking and unparking of worker threads: no wake-up is lost, no P either.
  *
- * Modelled: wakep, startm, stopm, resetspinning, and of findrunnable everything that touches
- * nmspinning or the two idle lists; the exit of an M that was idle for too long; and startm when
- * no thread can be had.
+ * Modelled: wakep and wakep_slow, startm, stopm, mretire, resetspinning, take_global, injectglist,
+ * exitsyscall_after's way to an idle P, and of findrunnable everything that touches nmspinning or
+ * the two idle lists (give_up_p, last_look); of the template thread its loop, template_take_spare,
+ * template_want, place, give_up_wanting.
  *
  * Two lists of steps mirror each other, with a full barrier in the middle of each:
  *
@@ -16,28 +17,45 @@
  *
  * One of the two sees the other. EVERY M looks again, not only one that was spinning: an M that
  * was not allowed to spin also changes "no P is idle", which a submitter has relied upon
- * (MUT_IDLE_WITHOUT_LOOKING). Go looks again only after spinning, and for the others has the
- * flag needspinning, which makes each submitter take sched.lock when all Ps are busy; looking
- * again costs only those who go idle.
+ * (MUT_LAST_LOOK_ONLY_IF_SPINNING). Since every M looks again, the check of the global queue that
+ * Go makes together with giving up the P, under sched.lock, is not needed.
  *
- * Since every M looks again, the check of the global queue that Go makes together with giving up
- * the P, under sched.lock, is not needed, and not here.
+ * Who looks for a P that becomes idle without an M, calls idle_p_look: barrier, any queue not
+ * empty: wakep. That is the template thread, when it gives up on threads, and each new thread that
+ * becomes a spare: before, there may have been nobody to wake.
  *
- * Checked: when nothing can move any more while a P and an M are free, no task is queued,
- * nmspinning is 0 and every P is either idle or running a task; no M exits that was given a P; a
- * P is given to one M only.
+ * Checked, when nothing can move any more: if a P is idle and a thread is to be had, no task is
+ * queued; if one is queued, sysmon watches; nmspinning is 0; no P waits for a
+ * thread; every P is idle or runs a task; nmrunning counts those that run. No M ends that was given
+ * a P, and a P is given to one M only.
  *
  * Further rules that the mutations show to be necessary:
  * - wakep that finds no idle P takes nmspinning back before it unlocks sched.lock. Later would
  *   be too late: an M may go idle and look, then a submitter sees the stale 1 and relies on it.
- * - startm that gets no M sets sched.mwanted under sched.lock, with P and nmspinning given back,
- *   and stopm looks at it under the same lock: an M may be on its way to the idle list, its look
- *   over.
  * - an M that moves a batch into its own queue is a submitter: barrier, wakep. While it carried
  *   the batch, others may have looked everywhere and gone idle. A spinning M does it in
- *   resetspinning.
+ *   resetspinning, take_global in any case.
+ * - the last M that stops spinning since it found work looks again as well: nmspinning--, barrier,
+ *   any queue not empty: wakep, which tells sysmon if no P is idle. Who queued a task while it spun
+ *   has done neither. It may be in any queue, not only in the M's own
+ *   (MUT_RESETSPINNING_TELLS_NOBODY).
+ * - who relied on a spinning M, which turns out not to exist yet (template_want), relies on the
+ *   thread that comes up for it: it begins by spinning (MUT_WANTED_DOES_NOT_SPIN). Else it takes a
+ *   task from the global queue and wakes nobody, with another P idle.
+ * - a last look that sees work and gets no P has something to tell sysmon: who queued the work saw
+ *   a P idle, or an M that spins, and so did not (MUT_LAST_LOOK_TELLS_NOBODY). The P may have gone
+ *   to the return of a system call, which runs its own goroutine and wakes nobody.
+ * - a thread that has come up leaves `starting', and then looks whether a P wants a thread. The
+ *   template thread, poked for that P, may have counted it just before, and sleeps
+ *   (MUT_PLACE_NO_SECOND_LOOK).
+ * - the template thread that gives up on threads looks for a spare as well as for an idle M: one
+ *   may have come after startm has looked (MUT_GIVE_UP_IGNORES_SPARES). If there is neither, wakep
+ *   would only ask it for another thread; but sysmon must know: the tasks that wait have to share
+ *   the Ms there are, although a P is idle (MUT_GIVE_UP_TELLS_NOBODY).
+ * - a thread that fails while it starts says so; else its P waits (MUT_START_FAILS_SILENTLY).
  * - an M whose wait timed out decides by the idle list. nextp is set after sched.lock is
- *   released, so nextp == 0 does not mean that it was not chosen.
+ *   released, so nextp == 0 does not mean that it was not chosen. It counts as running again before
+ *   it ends.
  *
  * Memory: each thread has a first-in first-out store buffer, as on x86 (TSO). The stores of the
  * Dekker pattern go through it: the publication of a task, and nmspinning--. On x86 the latter
@@ -53,35 +71,62 @@
  *   the real steps that no task is taken twice or lost. Each queue is a count of its own.
  * - The global queue stands for every place whose work does not come from the P's own M (timers,
  *   netpoll, queues of the nodes): published before the barrier, looked at where the queues are.
- * - A section under sched.lock is one step. startm that gets no M changes two words that wakep
- *   reads without the lock, pidle and nmspinning; a submitter that sees only one of the two
- *   changes does nothing, as it would have just before the section.
+ * - A section under a lock is one step.
  * - The limit 2 * nmspinning < busy Ps is replaced by: an M may decline to spin whenever another
  *   spins. Any limit that always admits the first is one of the behaviours explored.
  * - Idle Ps have empty queues, hence are alike: the lowest is taken. Of the idle Ms any may be.
- * - A task may run for ever (a hog) as long as one P and one M remain for the rest; so a task
- *   stuck in the queue of a busy P shows as an error when nothing can move, and no time is
- *   needed.
- * - An M that exits is a spare at once. In between, startm behaves as without spares, and the
- *   thread that makes Ms lets each new one enter through stopm, which looks at mwanted.
+ * - A task may run for ever (a hog), so a task stuck in the queue of a busy P shows as an error
+ *   when nothing can move, and no time is needed. sysmon, once told to watch, keeps watching
+ *   (timers.pml shows that it does as long as a task waits).
+ * - The slots of spares are one, and missing() > starting is one look: what grows meanwhile comes
+ *   with a poke, what shrinks makes one thread too many.
+ * - A thread can't be made when there are NM, or, FAILURES times, at any time. Then the template
+ *   thread tries again when nothing else can move, RETRIES times in all: its 100 ms are longer
+ *   than anything else takes. Until then work may wait for an M that was on its way to the idle
+ *   list, its look over.
+ * - Not here: P.attn, hence stops and GOMAXPROCS (syscall.pml); netpoll (timers.pml).
+ * - With -DPLENTY startm waits for an M rather than ask for a thread, and Ms do not end. The search
+ *   affords three Ms and two tasks so; with the template thread, three Ms and one task, or two and
+ *   two. So two threads that come up at once for two Ps are seen with one task only.
  */
 
 #ifndef NM
-#define NM	3	/* threads: one runs at the start, the others are spares; at most 3 */
+#define NM	3	/* threads that can be; M 0 runs at the start; at most 3 */
 #endif
 #ifndef NP
-#define NP	3	/* at most 3 */
+#define NP	2	/* at most 3 */
 #endif
 #ifndef NT
 #define NT	2	/* tasks submitted while the model runs, besides the first one */
 #endif
-#if NM < NP
+/*
+ * With -DREFILL an empty slot makes the template thread make a thread, and at the start M 0 is
+ * alone. Without it threads are made for Ps that want one, and at the start M 1 is a spare and M 2
+ * is idle: else the template thread, which can make no thread beyond NM, would try without end,
+ * and look for work each time. With -DLATE M 1 has no thread, and M 2 is on its way to the idle
+ * list.
+ */
+#ifndef FAILURES
+#define FAILURES	0
+#endif
+#ifndef RETRIES
+#define RETRIES	2
+#endif
+/*
+ * With -DWATCH all Ps may run hogs, and a task that waits for them must be known to sysmon; a
+ * goroutine that comes back from a system call is one of the hogs. Without it a P and an M remain,
+ * and no task may be left.
+ */
+#ifdef WATCH
+#define MAXHOGS	NP
+#elif NM < NP
 #define MAXHOGS	(NM - 1)
 #else
 #define MAXHOGS	(NP - 1)
 #endif
 
 #define FOREIGN	NM		/* the store buffer of a thread that is not an M */
+#define TEMPLATE	(NM + 1)
 #define NONE	7
 #define BIT(i)	(1 << (i))
 
@@ -90,16 +135,53 @@
 #define NQUEUES		(NP + 1)
 #define NMSPINNING	NQUEUES
 
-chan sb[NM + 1] = [2] of { byte };
+chan sb[NM + 2] = [2] of { byte };
 
 byte queue[NQUEUES];
 byte nmspinning;
+#ifdef LATE
+byte nmrunning = 2;
+#else
+byte nmrunning = 1;
+#endif
 byte pidle = BIT(NP) - 2;	/* mask; P 0 is running */
-byte midle;			/* mask: the idle list */
-byte mspare = BIT(NM) - 2;	/* mask: threads made but not in use */
-bit mwanted;
+#if !defined(REFILL) && !defined(LATE) && NM > 2
+byte midle = BIT(2);		/* mask: the idle list */
+#else
+byte midle;
+#endif
+#ifdef WATCH
+bit watching;			/* sysmon_watching */
+#define sysmon_watch()	watching = 1
+#else
+#define sysmon_watch()	skip
+#endif
 byte nextp[NM] = NONE;
 bit wake[NM];			/* the word an M waits on */
+byte startspinning;		/* mask, of Ms that were woken: m.spinning */
+
+#ifdef REFILL
+byte slot = NONE;		/* the M in it */
+byte unmade = BIT(NM) - 2;	/* mask: structs without a thread */
+#define EMPTY_SLOTS	(slot == NONE)
+#elif defined(LATE)
+byte slot = NONE;
+byte unmade = BIT(1);
+#define EMPTY_SLOTS	0
+#else
+byte slot = 1;
+byte unmade;
+#define EMPTY_SLOTS	0
+#endif
+byte wanting;			/* mask */
+byte nwanting;
+byte starting;
+bit poke = 1;
+bit start_failed;
+byte born;			/* mask: threads made that are about to come up */
+byte failures = FAILURES;
+bit retry_due;
+
 byte unsubmitted = NT;
 byte hogs;
 
@@ -150,16 +232,16 @@ end:
 	od
 }
 
-/* Under sched.lock. */
-inline pidleget(pp)
+/* Under the list's lock. */
+inline pget(list, pp)
 {
 	if
-	:: pidle & 1 -> pp = 0
-	:: !(pidle & 1) && (pidle & 2) -> pp = 1
+	:: list & 1 -> pp = 0
+	:: !(list & 1) && (list & 2) -> pp = 1
 	:: else -> pp = 2
 	fi;
-	assert(pidle & BIT(pp));
-	pidle = pidle & ~BIT(pp)
+	assert(list & BIT(pp));
+	list = list & ~BIT(pp)
 }
 
 inline mget(list, mp)
@@ -172,30 +254,48 @@ inline mget(list, mp)
 	list = list & ~BIT(mp)
 }
 
-/* pp and mp are the caller's scratch variables, NONE outside. */
-inline startm(me, pp, mp)
+/* nmspinning is counted already for a spinning one. pp and mp: scratch variables, NONE outside. */
+inline startm(me, pp, mp, spins)
 {
 	atomic {
 		fence(me);
 		if
-		:: midle -> mget(midle, mp)
-		:: !midle && mspare -> mget(mspare, mp)
-		:: else ->
-			pidle = pidle | BIT(pp);
-			nmspinning--;
-#ifndef MUT_STARTM_FAILS_SILENTLY
-			mwanted = 1;
-#endif
-			pp = NONE
+		:: midle -> mget(midle, mp); nmrunning++
+		:: else
 		fi
 	}
 	if
+	:: mp == NONE ->
+		if
+		:: atomic { slot != NONE -> mp = slot; slot = NONE; nmrunning++; poke = 1 }
+#ifdef PLENTY
+		:: atomic { slot == NONE && midle -> mget(midle, mp); nmrunning++ }
+#else
+		:: else ->
+			/* template_want */
+			if
+			:: spins -> nmspinning--
+			:: else
+			fi;
+			atomic {
+				nmrunning++;
+				wanting = wanting | BIT(pp);
+				nwanting++;
+				pp = NONE;
+				poke = 1
+			}
+#endif
+		fi
+	:: else
+	fi;
+	if
 	:: atomic {
-		pp != NONE ->
-		assert(!(mspare & BIT(mp)));	/* else the chosen M exited with our P */
+		mp != NONE ->
+		assert(!((unmade | born) & BIT(mp)));	/* else the chosen M ended with our P */
 		assert(nextp[mp] == NONE && !wake[mp]);
 		nextp[mp] = pp;
 		wake[mp] = 1;
+		startspinning = startspinning | (spins << mp);
 		pp = NONE;
 		mp = NONE
 	}
@@ -203,10 +303,15 @@ inline startm(me, pp, mp)
 	fi
 }
 
-inline wakep(me, pp, mp)
+/*
+ * tells: sysmon is told when no P is idle. Not by an M in the scheduler that does not know of a
+ * task which waits: it is about to run something.
+ */
+inline wakep(me, pp, mp, tells)
 {
 	if
-	:: pidle == 0
+	:: pidle == 0 && tells -> sysmon_watch()
+	:: pidle == 0 && !tells
 	:: else ->
 		if
 		:: nmspinning != 0
@@ -223,7 +328,7 @@ inline wakep(me, pp, mp)
 				atomic {
 					fence(me);
 					if
-					:: pidle -> pidleget(pp)
+					:: pidle -> pget(pidle, pp)
 					:: else ->
 						pp = NONE;
 #ifndef MUT_UNSPIN_AFTER_UNLOCK
@@ -232,11 +337,12 @@ inline wakep(me, pp, mp)
 					fi
 				}
 				if
-				:: pp != NONE -> startm(me, pp, mp)
+				:: pp != NONE -> startm(me, pp, mp, 1)
 				:: else ->
 #ifdef MUT_UNSPIN_AFTER_UNLOCK
-					nmspinning--
+					nmspinning--;
 #endif
+					sysmon_watch()
 				fi
 			:: else
 			fi
@@ -250,10 +356,10 @@ inline submit(me, where, pp, mp)
 #ifndef MUT_SUBMIT_NO_BARRIER
 	mb_frequent(me);
 #endif
-	wakep(me, pp, mp)
+	wakep(me, pp, mp, 1)
 }
 
-/* A step of its own for each queue: others submit between two looks. */
+/* anyone_waits: a step of its own for each queue: others submit between two looks. */
 inline look_into_queues(i, found)
 {
 	i = 0;
@@ -265,12 +371,25 @@ inline look_into_queues(i, found)
 	i = 0
 }
 
-/* From a queue of somebody else possibly two, as runqgrab and the global batches do. */
+inline idle_p_look(me, pp, mp, i, found, tells)
+{
+	mb_rare(me);
+	look_into_queues(i, found);
+	if
+	:: found -> found = 0; wakep(me, pp, mp, tells)
+	:: else
+	fi
+}
+
+/* From a queue of somebody else possibly two, as runqgrab and globrunqget do. */
 inline take_from(where)
 {
 	if
 	:: atomic { queue[where] -> queue[where]-- } goto execute
 	:: atomic { where != p && queue[where] >= 2 -> queue[where] = queue[where] - 2; batch = 1 }
+#ifndef MUT_TAKE_GLOBAL_NO_WAKEP
+		global = (where == GLOBAL);
+#endif
 		goto execute
 	:: else
 	fi
@@ -284,14 +403,32 @@ inline stop_spinning()
 	fi
 }
 
+inline come_up()
+{
+	starting--;
+#ifndef MUT_PLACE_NO_SECOND_LOOK
+	if
+	:: nwanting -> poke = 1
+	:: else
+	fi
+#endif
+}
+
 proctype worker(byte id; byte p)
 {
 	byte pp = NONE, mp = NONE, i;
-	bit spinning, found, batch;
+	bit spinning, found, batch, global;
 
 	if
 	:: p != NONE -> goto execute
+#ifdef REFILL
+	:: else -> goto unborn
+#elif defined(LATE)
+	:: p == NONE && id == 1 -> goto unborn
+	:: p == NONE && id == 2 -> goto stopm
+#else
 	:: else -> goto park
+#endif
 	fi;
 
 spin:
@@ -319,7 +456,8 @@ idle:
 		pidle = pidle | BIT(p);
 		p = NONE
 	}
-#ifdef MUT_IDLE_WITHOUT_LOOKING
+	/* last_look */
+#ifdef MUT_LAST_LOOK_ONLY_IF_SPINNING
 	if
 	:: spinning
 	:: else -> goto stopm
@@ -338,28 +476,18 @@ idle:
 	if
 	:: found ->
 		found = 0;
-		atomic {
-			fence(id);
-			if
-			:: pidle -> pidleget(p)
-			:: else -> goto stopm
-			fi
-		}
-		goto spin
+		if
+		:: atomic { fence(id) && pidle -> pget(pidle, p) } goto spin
+		:: atomic { fence(id) && !pidle -> skip }
+#ifndef MUT_LAST_LOOK_TELLS_NOBODY
+			sysmon_watch()
+#endif
+		fi
 	:: else
 	fi;
 
 stopm:
-	atomic {
-		fence(id);
-		if
-		:: mwanted && pidle ->
-			mwanted = 0;
-			pidleget(p);
-			goto spin
-		:: else -> midle = midle | BIT(id)
-		fi
-	}
+	atomic { fence(id); midle = midle | BIT(id); nmrunning-- }
 park:
 end_park:
 	if
@@ -369,23 +497,30 @@ end_park:
 		p = nextp[id];
 		nextp[id] = NONE;
 		assert(p != NONE && !(pidle & BIT(p)));
-		spinning = 1
+		spinning = (startspinning >> id) & 1;
+		startspinning = startspinning & ~BIT(id)
 	}
 		goto findrunnable
-#if defined(MUT_EXIT_WITHOUT_LOOKING)
-	:: atomic { !(mspare & BIT(id)) -> midle = midle & ~BIT(id); mspare = mspare | BIT(id) }
-		goto park
-#elif defined(MUT_EXIT_BY_NEXTP)
-	:: atomic {
-		!(mspare & BIT(id)) && nextp[id] == NONE ->
-		midle = midle & ~BIT(id);
-		mspare = mspare | BIT(id)
-	}
-		goto park
-#else
 	/* Timed out. Not on the list: chosen, and the wake-up is on its way. */
-	:: atomic { midle & BIT(id) -> midle = midle & ~BIT(id); mspare = mspare | BIT(id) }
-		goto park
+#if defined(MUT_RETIRE_WITHOUT_LOOKING)
+	:: atomic { id != 0 && slot != id -> midle = midle & ~BIT(id) }
+		goto gone
+#elif defined(MUT_RETIRE_BY_NEXTP)
+	:: atomic {
+		id != 0 && slot != id && nextp[id] == NONE ->
+		midle = midle & ~BIT(id)
+	}
+		goto gone
+#elif !defined(PLENTY)
+	:: atomic {
+		id != 0 && (midle & BIT(id)) ->
+		midle = midle & ~BIT(id);
+#ifndef MUT_RETIRE_UNCOUNTED
+		nmrunning++
+#endif
+	}
+		nmrunning--;	/* world_mexit */
+		goto gone
 #endif
 	fi;
 
@@ -395,29 +530,80 @@ execute:
 	:: batch ->
 		batch = 0;
 		sb[id]!p;
-#ifndef MUT_BATCH_NO_WAKEP
 		if
-		:: !spinning -> mb_frequent(id); wakep(id, pp, mp)
+		:: global -> global = 0; mb_frequent(id); wakep(id, pp, mp, 0)
 		:: else		/* resetspinning is about to do it */
 		fi
-#endif
 	:: else
 	fi;
 	if
 	:: spinning ->
 		atomic { fence(id); spinning = 0; assert(nmspinning > 0); nmspinning-- }
-#ifndef MUT_RESETSPINNING_NO_WAKEP
-		wakep(id, pp, mp)
+#if defined(MUT_RESETSPINNING_NO_LOOK)
+#elif defined(MUT_RESETSPINNING_TELLS_NOBODY)
+		idle_p_look(id, pp, mp, i, found, 0)
+#else
+		idle_p_look(id, pp, mp, i, found, 1)
 #endif
 	:: else
 	fi;
+#ifdef WATCH
+	fence(id);
+	if
+	:: queue[p] -> sysmon_watch()
+	:: else
+	fi;
+#endif
 	do
 	:: atomic { unsubmitted -> unsubmitted-- } submit(id, p, pp, mp)
 	:: atomic { hogs < MAXHOGS -> hogs++ }
 end_hog:
 		false
 	:: goto findrunnable
-	od
+	od;
+
+gone:
+	unmade = unmade | BIT(id);
+unborn:
+end_unborn:
+	atomic { born & BIT(id) -> born = born & ~BIT(id) }
+	if
+	:: atomic { failures -> failures-- }	/* minit */
+#ifndef MUT_START_FAILS_SILENTLY
+		start_failed = 1;
+#endif
+		starting--;
+#ifndef MUT_START_FAILS_SILENTLY
+		poke = 1;
+#endif
+		goto gone
+	:: true
+	fi;
+	/* place */
+	if
+	:: atomic { wanting -> pget(wanting, p); nwanting-- }
+		come_up();
+#ifdef MUT_WANTED_DOES_NOT_SPIN
+		goto findrunnable
+#else
+		goto spin
+#endif
+	:: else
+	fi;
+	if
+	:: atomic { slot == NONE -> slot = id } found = 1
+	:: else
+	fi;
+	come_up();
+	if
+	:: found ->
+		found = 0;
+#ifndef MUT_PLACE_NO_LOOK
+		idle_p_look(id, pp, mp, i, found, 1);
+#endif
+		goto park
+	:: else -> goto gone
+	fi
 }
 
 proctype foreign()
@@ -425,14 +611,87 @@ proctype foreign()
 	byte pp = NONE, mp = NONE;
 
 	do
-	:: atomic { unsubmitted -> unsubmitted-- } submit(FOREIGN, GLOBAL, pp, mp)
+	:: atomic { unsubmitted -> unsubmitted-- }
+		sb[FOREIGN]!GLOBAL;
+#ifdef INJECT
+		/* injectglist: an M for the task itself, then one that spins */
+		if
+		:: atomic { fence(FOREIGN) && pidle -> pget(pidle, pp) }
+			startm(FOREIGN, pp, mp, 0)
+		:: atomic { fence(FOREIGN) && !pidle -> skip }
+		fi;
+#endif
+		mb_frequent(FOREIGN);
+		wakep(FOREIGN, pp, mp, 1)
+#ifdef WATCH
+	/* exitsyscall_after gets a P */
+	:: atomic { pidle -> pget(pidle, pp); pp = NONE; hogs++; nmrunning++ }
+#endif
 	:: break
 	od
 }
 
+/* missing() > starting: at one instant here. */
+#define MISSING	(nwanting + EMPTY_SLOTS > starting)
+
+proctype template()
+{
+	byte pp = NONE, mp = NONE, i;
+	bit found;
+
+again:
+	if
+	:: atomic {
+		MISSING && !start_failed && unmade ->
+		mget(unmade, mp);
+		born = born | BIT(mp);
+		mp = NONE;
+		starting++
+	}
+		goto again
+	:: atomic {
+		start_failed || (MISSING && (!unmade || failures)) ->
+		failures = failures - (!start_failed && unmade);
+		start_failed = 0
+	}
+		/* give_up_wanting */
+		do
+		:: atomic { wanting -> pget(wanting, pp); nwanting-- }
+			atomic {
+				assert(!queue[pp]);
+				pidle = pidle | BIT(pp);
+				pp = NONE;
+				nmrunning--
+			}
+		:: else -> break
+		od;
+#ifdef MUT_GIVE_UP_IGNORES_SPARES
+		found = (midle != 0);
+#else
+		found = (midle != 0 || slot != NONE);
+#endif
+		if
+		:: found ->
+			found = 0;
+#ifndef MUT_GIVE_UP_NO_LOOK
+			idle_p_look(TEMPLATE, pp, mp, i, found, 1)
+#endif
+		:: else ->
+#ifndef MUT_GIVE_UP_TELLS_NOBODY
+			sysmon_watch()
+#endif
+		fi;
+		retry_due = 1
+	:: else
+	fi;
+end_wait:
+	atomic { poke -> poke = 0 }
+	goto again
+}
+
 init
 {
-	byte i;
+	byte i, waiting, retries = RETRIES;
 
 	atomic {
 		run worker(0, 0);
@@ -440,15 +699,40 @@ init
 #if NM > 2
 		run worker(2, NONE);
 #endif
-		run foreign()
+		run foreign();
+#ifndef PLENTY
+		run template()
+#endif
 	}
-	timeout;
-	/* Nothing can move, and a P and an M are free: then nothing may wait. */
+	do
+	:: timeout ->
+		if
+		:: atomic {
+			retry_due && retries ->
+			retries--;
+			retry_due = 0;
+#ifndef REFILL
+			start_failed = 1;	/* it fails to fill the slot as well */
+#endif
+			poke = 1
+		}
+		:: else -> break
+		fi
+	od;
+	/* Nothing can move. */
+	skip;
 	d_step {
 		for (i : 0 .. NQUEUES - 1) {
-			assert(!queue[i])
+			waiting = waiting + queue[i]
 		}
+#ifdef WATCH
+		assert(!waiting || watching);
+#endif
+		/* who cannot be woken: no thread, and none could be made */
+		assert(!waiting || !pidle || (!midle && slot == NONE && retry_due));
 		assert(nmspinning == 0);
+		assert(!wanting && !nwanting && !starting);
+		assert(nmrunning == hogs);
 		i = 0;
 		do
 		:: pidle -> i = i + (pidle & 1); pidle = pidle >> 1

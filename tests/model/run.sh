@@ -7,7 +7,8 @@
 #
 # Each model must hold in every size listed here, its state space searched to the end. Each mutation
 # in a model (a macro MUT_*, which breaks the protocol in one place) must make an assertion fail:
-# a model that cannot see a missing barrier shows nothing by passing.
+# a model that cannot see a missing barrier shows nothing by passing. Mutations are searched breadth
+# first, which finds the shortest counterexample, mostly at once.
 #
 # To read a counterexample: cd into the case's folder below the scratch folder, then
 #	spin -t -p -g model.pml
@@ -18,6 +19,7 @@ models=$(cd "$(dirname "$0")" && pwd)
 scratch=${1:-$models/../../build/tests/model}
 jobs=2
 seconds=80		# for one case
+megabytes=1000		# the same
 
 if ! command -v spin >/dev/null; then
 	echo "skipped: spin is not installed (apt-get install spin)"
@@ -40,27 +42,30 @@ why_not_complete()
 	fi
 }
 
-# check <model> <mutation, or -> <size: -D options>; in the case's folder.
+# check <model> <mutation, or -> <size: NAME or NAME=VALUE, ...>; in the case's folder.
 check()
 {
-	local model=$1 mutation=$2 what problem
+	local model=$1 mutation=$2 what problem size search=(-O1)
 	shift 2
-	what=$model/$mutation
-	if [ "$mutation" = - ]; then
-		what=$model${*:+ ${*#-D}}
-	else
-		set -- "$@" "-D$mutation"
+	what="$model${*:+ $*}"
+	if [ "$mutation" != - ]; then
+		what="$what $mutation"
+		set -- "$@" "$mutation"
+		search=(-O0 -DBFS)	# most of its time goes into the compiler
 	fi
 	{
+		for size; do
+			echo "#define ${size/=/ }"
+		done >model.pml
 		# pan.c stores through unchecked indices as far as gcc can see: -w
-		cp "$models/$model.pml" model.pml &&
-		spin -a "$@" model.pml &&
-		gcc -O2 -w -DSAFETY -DCOLLAPSE -DMEMLIM=1000 -o pan pan.c
+		cat "$models/$model.pml" >>model.pml &&
+		spin -a model.pml &&
+		gcc "${search[@]}" -w -DSAFETY -DCOLLAPSE -DMEMLIM="$megabytes" -o pan pan.c
 	} >out 2>&1 || {
 		echo "FAILED $what: $(tail -n 1 out)"
 		return
 	}
-	timeout "$seconds" ./pan -m20000 >out 2>&1
+	timeout "$seconds" ./pan -m200000 >out 2>&1
 	if [ "$mutation" = - ]; then
 		problem=$(why_not_complete)
 		if [ -z "$problem" ]; then
@@ -69,13 +74,13 @@ check()
 			echo "FAILED $what: $problem"
 		fi
 	elif grep -q '^pan:1: assertion violated' out; then
-		echo "ok $what found"
+		echo "ok $what: found"
 	else
 		echo "FAILED $what: not found"
 	fi
 }
 
-# Starts a case when one of the others has ended.
+# start <model> <mutation, or -> <size>: starts a case when one of the others has ended.
 start()
 {
 	local folder
@@ -89,8 +94,14 @@ start()
 	(cd "$folder" && check "$@" >result) &
 }
 
-# mutations <model> <size, one word each> -- <mutations>
-mutations()
+# holds <model> <size>
+holds()
+{
+	start "$1" - "${@:2}"
+}
+
+# breaks <model> <size> -- <mutations, without MUT_>
+breaks()
 {
 	local model=$1 size=() mutation
 	shift
@@ -100,37 +111,77 @@ mutations()
 	done
 	shift
 	for mutation; do
-		start "$model" "$mutation" "${size[@]}"
+		start "$model" "MUT_$mutation" "${size[@]}"
 	done
 }
 
-mutations_of()
-{
-	grep -E '^#(el)?if' "$models/$1.pml" | grep -oE 'MUT_[A-Z_]+' | sort -u
-}
+holds parking NM=3 NP=3 NT=2 PLENTY
+holds parking NM=3 NP=2 NT=2 PLENTY MEMBARRIER
+holds parking NM=2 NP=2 NT=2
+holds parking NM=3 NP=3 NT=1
+holds parking NM=3 NP=2 NT=1 FAILURES=1
+holds parking NM=2 NP=2 NT=1 REFILL
+holds parking NM=2 NP=2 NT=1 INJECT
+holds parking NM=2 NP=3 NT=1 WATCH
+breaks parking NM=2 NP=2 NT=2 -- SUBMIT_NO_BARRIER PARK_NO_BARRIER UNSPIN_AFTER_LOOKING \
+	LAST_LOOK_ONLY_IF_SPINNING TAKE_GLOBAL_NO_WAKEP RESETSPINNING_NO_LOOK \
+	GIVE_UP_NO_LOOK RETIRE_WITHOUT_LOOKING RETIRE_BY_NEXTP RETIRE_UNCOUNTED
+breaks parking NM=2 NP=2 NT=3 -- UNSPIN_AFTER_UNLOCK
+breaks parking NM=2 NP=2 NT=2 MEMBARRIER -- MEMBARRIER_IS_A_FENCE
+breaks parking NM=2 NP=2 NT=1 REFILL -- PLACE_NO_LOOK PLACE_NO_SECOND_LOOK GIVE_UP_IGNORES_SPARES
+breaks parking NM=2 NP=2 NT=2 FAILURES=1 -- START_FAILS_SILENTLY
+breaks parking NM=3 NP=3 NT=2 LATE -- WANTED_DOES_NOT_SPIN
+breaks parking NM=2 NP=2 NT=1 WATCH -- LAST_LOOK_TELLS_NOBODY
+breaks parking NM=2 NP=3 NT=2 WATCH -- RESETSPINNING_TELLS_NOBODY GIVE_UP_TELLS_NOBODY
 
-mapfile -t all < <(mutations_of parking | grep -v MEMBARRIER)
-start parking - -DNM=3 -DNP=2 -DNT=2
-start parking - -DNM=3 -DNP=3 -DNT=2
-start parking - -DNM=2 -DNP=3 -DNT=3
-start parking - -DNM=3 -DNP=2 -DNT=2 -DMEMBARRIER
-mutations parking -DNM=2 -DNP=2 -DNT=3 -- "${all[@]}"
-mutations parking -DNM=2 -DNP=2 -DNT=3 -DMEMBARRIER -- MUT_MEMBARRIER_IS_A_FENCE
+# Which one shows needs a full ring, an empty one, a low threshold, or the watcher.
+holds runq FILL=4 NEW=1
+holds runq FILL=4 NEW=1 SAME_EPOCH
+holds runq FILL=4 NEW=1 NEWEST=1
+holds runq FILL=2 OWN=1 NEWEST=1
+holds runq FILL=4 OWN=0 NEW=1 TSO
+holds runq FILL=3 OWN=0 NEW=1 NEWEST=1 TSO
+holds runq FILL=0 NEW=3 GETS=3 WATCHER
+holds runq FILL=1 OWN=0 NEWEST=1 TSO WATCHER
+breaks runq FILL=4 NEW=1 -- PUT_TAIL_FIRST GET_NO_CAS GRAB_NO_CAS GRAB_NO_BOUND GRAB_SWAP_FIRST \
+	PUTSLOW_NO_CAS NEWEST_NO_CAS NEWEST_TAIL_AFTER_SWAP NEWEST_NO_RESTORE
+breaks runq FILL=4 NEW=1 NEWEST=1 -- NEWEST_SAME_EPOCH GRAB_IGNORES_EPOCH
+breaks runq FILL=4 NEW=1 NEWEST=1 TSO -- NEWEST_SWAP_DRAINS_NOTHING
+breaks runq FILL=2 OWN=1 -- GET_RUNNEXT_NO_CAS GRAB_RUNNEXT_NO_CAS
+breaks runq FILL=4 OWN=0 -- GRAB_PUBLISH_FIRST
+breaks runq FILL=0 WATCHER -- EMPTY_NO_SECOND_LOOK
 
-# Which one shows needs a full ring, an empty one, or the watcher.
-start runq - -DFILL=4
-start runq - -DFILL=4 -DOWN=0
-start runq - -DFILL=1 -DNEW=3 -DGETS=3 -DWATCHER
-mapfile -t all < <(mutations_of runq | grep -v -e GRAB_PUBLISH_FIRST -e EMPTY_NO_SECOND_LOOK)
-mutations runq -DFILL=4 -- "${all[@]}"
-mutations runq -DFILL=4 -DOWN=0 -- MUT_GRAB_PUBLISH_FIRST
-mutations runq -DFILL=0 -DWATCHER -- MUT_EMPTY_NO_SECOND_LOOK
+holds syscall RETAKES=0 ONE_CALLER
+holds syscall NO_RESIZE
+holds syscall NO_RESIZE RETAKES=0 MEMBARRIER
+holds syscall NO_STOP GROW
+holds syscall NO_STOP GROW MEMBARRIER
+holds syscall NCALLS=0 GROW
+holds syscall NCALLS=2 NO_STOP NO_RESIZE
+breaks syscall NO_RESIZE RETAKES=0 -- ENTER_DOES_NOT_LOOK EXIT_NO_CAS STOP_LOOKS_ONCE
+breaks syscall NO_RESIZE RETAKES=0 MEMBARRIER -- STOP_NO_BARRIER
+breaks syscall NO_STOP NO_RESIZE -- EXIT_KEEPS_M
+breaks syscall RETAKES=0 -- DRAIN_IGNORES_STOP SHRINK_IGNORES_STOP
+breaks syscall RETAKES=0 GROW -- GROW_IGNORES_STOP
+breaks syscall NO_STOP RETAKES=0 -- SHRINK_ASKS_ONCE
+breaks syscall NO_STOP GROW MEMBARRIER -- SHRINK_NO_BARRIER
 
-mapfile -t all < <(mutations_of sysmon_sleep | grep -v MEMBARRIER)
-start sysmon_sleep -
-start sysmon_sleep - -DNDEADLINES=1 -DMEMBARRIER
-mutations sysmon_sleep -- "${all[@]}"
-mutations sysmon_sleep -DMEMBARRIER -- MUT_MEMBARRIER_IS_A_FENCE
+holds timers
+holds timers MEMBARRIER LATEST=1
+holds timers WATCH
+holds timers WATCH MEMBARRIER
+holds timers WATCH ONE_BARRIER
+breaks timers -- NETPOLL_NO_BARRIER NETPOLL_COVERS_NOTHING SYSMON_DROPS_TIMERS \
+	DIRECT_SWITCH_UNCOVERED OTHER_P_UNCOVERED
+breaks timers MEMBARRIER -- MEMBARRIER_IS_A_FENCE SYSMON_NO_BARRIER
+breaks timers WATCH -- WATCHING_HIDES_TIMERS PRODUCER_NO_BARRIER
+
+holds sysmon_sleep
+holds sysmon_sleep MEMBARRIER
+holds sysmon_sleep NPRODUCERS=1 NDEADLINES=3
+breaks sysmon_sleep -- PRODUCER_NO_BARRIER SYSMON_NO_BARRIER PUBLISH_AFTER_SCAN ARM_UNLOCKED \
+	LOWER_NO_SECOND_LOOK
+breaks sysmon_sleep MEMBARRIER -- MEMBARRIER_IS_A_FENCE
 
 wait
 passed=0
@@ -142,6 +193,15 @@ for folder in "${cases[@]}"; do
 	else
 		failed=$((failed + 1))
 	fi
+done
+for model in "$models"/*.pml; do
+	name=$(basename "$model" .pml)
+	for mutation in $(grep -E '^#(el)?if' "$model" | grep -oE 'MUT_[A-Z_]+' | sort -u); do
+		if [[ " ${cases[*]} " != *"/${name}_$mutation"* ]]; then
+			echo "FAILED $name $mutation: not listed here"
+			failed=$((failed + 1))
+		fi
+	done
 done
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

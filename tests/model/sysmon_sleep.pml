@@ -1,50 +1,58 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sysmon's sleep: it never sleeps beyond a deadline.
+ * A waiting point (sched/waitpoint.c): the sleeper, here sysmon, never sleeps beyond a deadline.
  *
- * Modelled: sysmon_sleep, sysmon_arm. sysmon_until is the time at which sysmon will look next:
- * INF in the deep sleep, 0 while it is awake. Again two lists of steps with a full barrier in
- * the middle:
+ * Modelled: waitpoint_sleep, waitpoint_lower with waitpoint_lower_slow, set_until. until is the
+ * time at which the sleeper will look next: INF in the deep sleep, 0 while it is awake. Two lists
+ * of steps with a full barrier in the middle:
  *
- *	producer				sysmon
- *	publish the deadline			sysmon.lock: until = next look, arm the timerfd
+ *	producer				sleeper
+ *	publish the deadline			lock: until = next look, arm the timerfd
  *	FULL BARRIER				FULL BARRIER
- *	until <= deadline: done			scan all deadlines
- *	else sysmon_arm(deadline)		an earlier one: sysmon_arm(it); epoll_wait
+ *	until <= deadline: done			scan all deadlines: lower until to the earliest
+ *	else lower until to the deadline	epoll_wait; lock: until = 0
  *
- * sysmon_arm(d), for both: take sysmon.lock; if until is still later than d, until = d and arm
- * the timerfd for d. So the timerfd goes off at until, except while sysmon is awake; it is a
+ * To lower until to d, for both: take the lock; if until is still later than d, until = d and arm
+ * the timerfd for d. So the timerfd goes off at until, except while the sleeper is awake; it is a
  * re-armed timerfd that shortens a sleep, and no eventfd is needed. A producer that sees 0 does
- * nothing: sysmon, awake, has yet to publish and then to scan.
+ * nothing: the sleeper, awake, has yet to publish and then to scan.
  *
- * The lock must cover the compare, the store and the arming, on both sides. A sysmon that arms
+ * The lock must cover the compare, the store and the arming, on both sides. A sleeper that arms
  * outside it (MUT_ARM_UNLOCKED) may replace the earlier deadline which a producer armed after
- * sysmon had scanned.
+ * the sleeper had scanned.
  *
- * Checked: whenever sysmon sleeps, the producers are through and the buffers are empty, the
- * timerfd is armed for no later than the earliest deadline.
+ * armed is what the timerfd was set to, so that the same time is not set twice. It is forgotten
+ * when the timerfd has gone off, for a deadline that is past already; here there is none, as scan
+ * deals with those.
+ *
+ * Checked: whenever the sleeper sleeps, the producers are through and the buffers are empty, the
+ * timerfd is set to no later than the earliest deadline.
  *
  * Memory: each thread has a first-in first-out store buffer, as on x86 (TSO); deadlines, until
  * and the release of the lock go through it. Taking the lock drains the buffer; arming the
  * timerfd does not, although the kernel's path would: the barrier is shown to suffice without
  * it.
- * With -DMEMBARRIER the producer's barrier is nothing (mb_frequent), and sysmon's drains the
+ * With -DMEMBARRIER the producer's barrier is nothing (mb_frequent), and the sleeper's drains the
  * buffers of all threads, one after the other, as membarrier does (mb_rare).
  *
  * Abstracted, and why no error can hide there:
- * - Only the order of times matters: three of them, and INF. The clock jumps to the armed time
- *   when the timerfd goes off. It may also go off late, since anything else may happen first.
- * - A producer has one deadline at a time and publishes another when sysmon has cleared it.
- *   Dropping one only wakes sysmon for nothing. A word that its producer may change while sysmon
- *   clears it is not covered: it must be cleared by compare-and-swap, or not by sysmon at all.
- * - What sysmon does for a deadline (retake, ready, preempt) publishes nothing but further
- *   deadlines, and it is awake.
- * - Other causes to wake (I/O, break) end a sleep early: sysmon may wake at any time.
+ * - Only the order of times matters: three of them, and INF. The clock jumps to the timerfd's time
+ *   when that goes off. It may also go off late, since anything else may happen first.
+ * - A producer has one deadline at a time and publishes another when the sleeper has cleared it.
+ *   Dropping one only wakes the sleeper for nothing. A word that its producer may change while the
+ *   sleeper clears it is not covered: it must be cleared by compare-and-swap, or not by the sleeper
+ *   at all.
+ * - What the sleeper does for a deadline (retake, ready, preempt) publishes nothing but further
+ *   deadlines, and it is awake. timers.pml has sysmon's loop, and two waiting points.
+ * - Other causes to wake (I/O, kicks) end a sleep early: it may end at any time.
+ * - Two producers with more than one deadline each, or three, are more than the search affords.
  */
 
-#define NPRODUCERS	2
+#ifndef NPRODUCERS
+#define NPRODUCERS	2	/* at most 2 */
+#endif
 #ifndef NDEADLINES
-#define NDEADLINES	2	/* each producer's, one after the other */
+#define NDEADLINES	1	/* each producer's, one after the other */
 #endif
 
 #define LATEST	3		/* times are 1 .. LATEST */
@@ -61,7 +69,8 @@ chan sb[NPRODUCERS + 1] = [4] of { byte, byte };
 byte deadline[NPRODUCERS];
 byte until;
 bit sysmon_lock;
-byte armed = INF;		/* the kernel's: when the timerfd goes off */
+byte armed;			/* what the timerfd was set to; 0: it may have gone off */
+byte timerfd = INF;		/* the kernel's: when it goes off */
 byte now;
 bit sleeping;
 byte busy;			/* producers between publication and the end of their protocol */
@@ -75,7 +84,7 @@ inline mb_rare(me)
 	fence(me);
 #ifndef MUT_MEMBARRIER_IS_A_FENCE
 	fence(0);
-	fence(1)
+	fence(NPRODUCERS - 1)
 #endif
 }
 #else
@@ -104,7 +113,9 @@ end:
 	do
 	:: memory_step(0)
 	:: memory_step(1)
+#if NPRODUCERS > 1
 	:: memory_step(2)
+#endif
 	od
 }
 
@@ -118,19 +129,24 @@ inline unlock(me)
 	sb[me]!LOCK, 0
 }
 
+inline set_until(me, d)
+{
+	if
+	:: armed != d -> timerfd = d; armed = d
+	:: else
+	fi;
+	sb[me]!UNTIL, d
+}
+
 /* until is read from memory: lock() has drained our own store to it. */
-inline sysmon_arm(me, d)
+inline lower(me, d)
 {
 	lock(me);
 	if
-#ifdef MUT_ARM_NO_SECOND_LOOK
-	:: true ->
+#ifdef MUT_LOWER_NO_SECOND_LOOK
+	:: true -> set_until(me, d)
 #else
-	:: until > d ->
-#endif
-		sb[me]!UNTIL, d;
-		armed = d
-#ifndef MUT_ARM_NO_SECOND_LOOK
+	:: until > d -> set_until(me, d)
 	:: else
 #endif
 	fi;
@@ -161,7 +177,7 @@ proctype sysmon()
 	byte next, i, d;
 
 	do
-	:: sb[SYSMON]!UNTIL, 0;
+	:: true ->
 		scan(now);
 #ifdef MUT_PUBLISH_AFTER_SCAN
 		fence(SYSMON);
@@ -171,8 +187,7 @@ proctype sysmon()
 		sb[SYSMON]!UNTIL, next;
 #else
 		lock(SYSMON);
-		sb[SYSMON]!UNTIL, next;
-		armed = next;
+		set_until(SYSMON, next);
 		unlock(SYSMON);
 #endif
 #ifndef MUT_PUBLISH_AFTER_SCAN
@@ -182,23 +197,31 @@ proctype sysmon()
 		scan(0);
 #endif
 #ifdef MUT_ARM_UNLOCKED
-		armed = next;
-		sb[SYSMON]!UNTIL, next;
+		set_until(SYSMON, next);
 #else
 		if
-		:: next < INF -> sysmon_arm(SYSMON, next)
+		:: next < INF -> lower(SYSMON, next)
 		:: else
 		fi;
 #endif
 		d_step { next = 0; sleeping = 1 }
 		if
 		:: d_step {
-			armed < INF ->
-			now = (armed > now -> armed : now);
-			sleeping = 0
+			timerfd < INF ->
+			now = (timerfd > now -> timerfd : now);
+			timerfd = INF;
+			sleeping = 0;
+			next = 1
 		}
 		:: sleeping = 0
-		fi
+		fi;
+		lock(SYSMON);
+		sb[SYSMON]!UNTIL, 0;
+		if
+		:: next -> armed = 0
+		:: else
+		fi;
+		unlock(SYSMON)
 	od
 }
 
@@ -220,7 +243,7 @@ proctype producer(byte id)
 		mb_frequent(id);
 #endif
 		if
-		:: until > d -> sysmon_arm(id, d)
+		:: until > d -> lower(id, d)
 		:: else
 		fi;
 		d_step { busy--; d = 0 }
@@ -229,14 +252,15 @@ proctype producer(byte id)
 }
 
 /* Nobody is in the middle of anything, and sysmon is going to oversleep. */
-#define oversleeps(i)	(deadline[i] && deadline[i] < armed)
+#define oversleeps(i)	(deadline[i] && deadline[i] < timerfd)
 
 active proctype oversleeping()
 {
 end:
 	d_step {
-		sleeping && !busy && empty(sb[0]) && empty(sb[1]) && empty(sb[SYSMON]) &&
-		(oversleeps(0) || oversleeps(1)) ->
+		sleeping && !busy &&
+		empty(sb[0]) && empty(sb[NPRODUCERS - 1]) && empty(sb[SYSMON]) &&
+		(oversleeps(0) || oversleeps(NPRODUCERS - 1)) ->
 		assert(false)
 	}
 }
@@ -245,7 +269,9 @@ init
 {
 	atomic {
 		run sysmon();
-		run producer(0);
-		run producer(1)
+#if NPRODUCERS > 1
+		run producer(1);
+#endif
+		run producer(0)
 	}
 }
