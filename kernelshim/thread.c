@@ -131,3 +131,28 @@ int thread_count(void)
 		threads = threads * 10 + (*s - '0');
 	return threads;
 }
+
+bool thread_runnable(int tid)
+{
+	static const char before[] = "/proc/self/task/", after[] = "/stat";
+	char path[sizeof(before) + 10 + sizeof(after)], buf[1024];
+	char digits[10];
+	char *to = path;
+	const char *s;
+	int n = 0;
+
+	do
+		digits[n++] = (char)('0' + tid % 10);
+	while ((tid /= 10) > 0);
+	for (s = before; *s; s++)
+		*to++ = *s;
+	while (n > 0)
+		*to++ = digits[--n];
+	for (s = after; *s; s++)
+		*to++ = *s;
+	*to = '\0';
+	if (procfs_read(path, buf, sizeof(buf)) < 0)
+		return false;
+	s = strrchr(buf, ')');
+	return s && s[1] == ' ' && s[2] == 'R';
+}

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a thread can ask the kernel about itself, and the signals that threads of this process send
- * each other. No call touches errno, takes a lock or blocks; all but thread_count, which reads a
- * file, are safe in signal handlers. Errors are -errno.
+ * each other. No call touches errno, takes a lock or blocks; all but thread_count and
+ * thread_runnable, which read files, are safe in signal handlers. Errors are -errno.
  */
 #ifndef URGE_KERNELSHIM_THREAD_H
 #define URGE_KERNELSHIM_THREAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -55,6 +56,12 @@ int thread_sigmask(int how, const uint64_t *set, uint64_t *old);
  * that can't be read: /proc is not mounted.
  */
 int thread_count(void);
+
+/*
+ * Whether a thread of this process runs or waits for a CPU, and does not sleep in the kernel, by
+ * /proc/self/task. False also when that can't be read, or there is no such thread.
+ */
+bool thread_runnable(int tid);
 
 #ifdef __cplusplus
 }

@@ -78,8 +78,12 @@ void asyncabandon2(void);
 /* Called by asyncpreempt, on the goroutine's stack, with all its registers saved. */
 void asyncpreempt2(void)
 {
-	getm()->locks = 1;
+	struct m *mp = getm();
+
+	mp->locks = 1;
 	barrier();
+	if (load_rlx_u32(&mp->attn)) /* as in enter */
+		world_ended(mp);
 	gopreempt();
 	barrier();
 	getm()->locks = 0;

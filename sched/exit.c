@@ -10,9 +10,9 @@
  * *stray*: it keeps its stack, its thread and its M, and ends at its next call of this library. If
  * it is the calling thread that is blocked so, its goroutine is abandoned in the middle of the call.
  *
- * sysmon drives this: at each look it signals those that still run, and takes note of who has used no
- * CPU for a while. The calling thread, out of the scheduler, waits until a whole look has found
- * nobody running.
+ * sysmon drives this: at each look it signals those that still run, and takes note of who has been
+ * asleep in the kernel for a while. The calling thread, out of the scheduler, waits until a whole
+ * look has found nobody running.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/exit.h"
@@ -33,8 +33,7 @@
 #include "sched/proc.h"
 #include "sched/sysmon.h"
 
-#define EXIT_BLOCKED_NS INT64_C(50000000) /* no CPU used for so long: blocked in the kernel */
-#define EXIT_PROGRESS_NS 100000           /* more CPU than our own signals cost it */
+#define EXIT_BLOCKED_NS INT64_C(50000000) /* asleep at every look for so long: blocked */
 #define EXIT_COMPLAIN_NS INT64_C(1000000000)
 #define EXIT_LOOK_NS INT64_C(200000)
 
@@ -77,19 +76,31 @@ struct survivors {
 	const struct m *example;
 };
 
-/* Is mp still at it, or has it used no CPU for a while? */
+/* Between enter and leave; a declared system call is no such place. */
+static bool in_runtime(const struct m *mp)
+{
+	return __atomic_load_n(&mp->locks, __ATOMIC_RELAXED) > 0 &&
+	       !__atomic_load_n(&mp->incall, __ATOMIC_RELAXED);
+}
+
+/*
+ * Is mp still at it, or has it been asleep in the kernel at every look for a while? No signal to a
+ * sleeper: it would be awake at the next look. A thread that waits for a CPU is not asleep, however
+ * long that takes.
+ */
 static void look_at_survivor(struct m *mp, void *arg)
 {
 	struct survivors *s = arg;
-	int64_t cpu;
 
 	if (!__atomic_load_n(&mp->curg, __ATOMIC_RELAXED))
 		return; /* on g0: on its way out; or sysmon, or a spare */
-	cpu = thread_cputime((int)load_rlx_u32(&mp->tid));
-	if (cpu - mp->exit_cpu > EXIT_PROGRESS_NS || mp->exit_since == 0) {
-		mp->exit_cpu = cpu;
+	if (load_rlx_u32(&mp->attn))
+		return; /* a stray of a former world */
+	if (in_runtime(mp) || thread_runnable((int)load_rlx_u32(&mp->tid))) {
 		mp->exit_since = s->now;
 		preempt_discard(mp);
+	} else if (mp->exit_since == 0) {
+		mp->exit_since = s->now;
 	}
 	if (s->now - mp->exit_since <= EXIT_BLOCKED_NS || mp == sched.m0) {
 		s->running++;
@@ -169,6 +180,23 @@ static void become_stray(struct m *mp, void *arg)
 		store_rel_u32(&mp->attn, 1); /* pairs with load in enter */
 }
 
+/*
+ * A stray that wakes up just now may be in the runtime already:
+ *
+ *	enter				here
+ *	locks = 1			attn = 1
+ *	barrier				mb_rare
+ *	attn? then end			locks? then wait
+ *
+ * One of the two sees the other.
+ */
+static void look_into_runtime(struct m *mp, void *arg)
+{
+	if (load_rlx_u32(&mp->attn) && __atomic_load_n(&mp->curg, __ATOMIC_RELAXED) &&
+	    in_runtime(mp))
+		*(bool *)arg = true;
+}
+
 static void count_stray(struct m *mp, void *arg)
 {
 	if (load_rlx_u32(&mp->attn))
@@ -190,6 +218,15 @@ void exit_wait_for_others(void)
 	while (load_acq_u32(&ending.looks) - looks < 2 || load_rlx_u32(&ending.running) > 0)
 		nap();
 	forEachM(become_stray, NULL);
+	mb_rare(); /* pairs with the barrier in enter */
+	for (;;) {
+		bool inside = false;
+
+		forEachM(look_into_runtime, &inside);
+		if (!inside)
+			break;
+		nap();
+	}
 }
 
 /* Threads that have left the scheduler end within microseconds; a loaded machine may take longer. */

@@ -305,13 +305,14 @@ void procreset(void)
 		store_rlx_u64(&pp->runqhead, load_rlx_u32(&pp->runqtail));
 		store_rlx_ptr(&pp->runnext, NULL);
 		store_rlx_ptr(&pp->m, NULL);
-		store_rlx_u32(&pp->attn, 0);
+		/* attn last: a stray that comes back from a system call finds one of the three */
 		store_rlx_u32(&pp->status, Pdead);
+		store_rlx_u32(&pp->syscalltick, load_rlx_u32(&pp->syscalltick) + 1);
+		store_rel_u32(&pp->attn, 0);
 		pp->link = NULL;
 		pp->gfree = NULL;
 		pp->ngfree = 0;
 		pp->goidcache = pp->goidcacheend = 0;
-		store_rlx_u32(&pp->syscalltick, load_rlx_u32(&pp->syscalltick) + 1);
 		timers_forget(&pp->timers);
 		/* the goroutines that were discarded count as gone */
 		store_rlx_u64(&pp->count.exited, load_rlx_u64(&pp->count.spawned));

@@ -153,7 +153,7 @@ struct m {
 
 	/* others write */
 	struct atomic_u32 preempt cacheline_aligned; /* yield at the next exit from the runtime */
-	struct atomic_u32 abandon; /* leave the goroutine where it is, see boot.c */
+	struct atomic_u32 abandon; /* leave the goroutine where it is, see exit.c */
 	struct atomic_u32 attn;    /* stop at the next entry to the runtime: the world has ended */
 	struct atomic_u32 park;    /* futex: 1 = woken */
 	struct p *nextp;           /* the P that its waker gives it */

@@ -141,6 +141,8 @@ static int64_t retake(int64_t now)
 	bool waits = anyone_waits();
 	int64_t next = INT64_MAX;
 
+	if (world_exiting())
+		return INT64_MAX; /* world_exit_tick sees to them, and must not see our signals */
 	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
 		struct p *pp = allp[i];
 

@@ -5,6 +5,7 @@
 #include "kernelshim/thread.h"
 #include "tests/unit/errno_kept.h"
 #include <atomic>
+#include <climits>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -288,6 +289,39 @@ TEST(Thread, CountIsExactWhileOthersEnd)
 	churn.join();
 	for (std::thread &thread : staying)
 		thread.join();
+}
+
+TEST(Thread, RunnableUnlessItSleeps)
+{
+	std::atomic<int> spinner{ 0 }, sleeper{ 0 };
+	std::atomic<bool> end{ false };
+	std::thread spins([&] {
+		spinner = thread_gettid();
+		while (!end)
+			;
+	});
+	std::thread sleeps([&] {
+		sleeper = thread_gettid();
+		pause();
+	});
+	int64_t deadline = nanotime() + 30000 * ms;
+	ErrnoKept kept;
+
+	signal(SIGUSR1, [](int) {});
+	while (!spinner || !sleeper)
+		std::this_thread::yield();
+	for (int i = 0; i < 1000; i++)
+		ASSERT_TRUE(thread_runnable(spinner));
+	while (thread_runnable(sleeper) && nanotime() < deadline)
+		std::this_thread::yield();
+	EXPECT_FALSE(thread_runnable(sleeper));
+	EXPECT_FALSE(thread_runnable(1)); /* no thread of ours */
+	EXPECT_FALSE(thread_runnable(INT_MAX));
+	end = true;
+	spins.join();
+	thread_tgkill(sleeper, SIGUSR1);
+	sleeps.join();
+	signal(SIGUSR1, SIG_DFL);
 }
 
 TEST(Thread, CountIsFoundBehindAnyName)
