@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* What a burst of goroutines, or of blocked threads, has taken comes back; and a million at once. */
+#include "tests/unit/child.h"
+#include "tests/unit/internals.h"
+#include <atomic>
+#include <fstream>
+
+/* Free stacks are given back after periods of five seconds in which nobody needed them. */
+static const int64_t reclaim_limit = 40 * URGE_S;
+
+/* Resident memory and page tables, kB. */
+static int64_t memory_kb()
+{
+	return procfs_status_kb("VmRSS") + procfs_status_kb("VmPTE");
+}
+
+/* n goroutines that are all there at once; then they end. */
+static void burst(
+	int n, const std::function<void()> &while_there = [] {})
+{
+	urge_waitgroup gate = {}, ended = {};
+	std::atomic<int> there{ 0 };
+
+	struct Guest {
+		urge_waitgroup *gate, *ended;
+		std::atomic<int> *there;
+
+		static void run(void *arg)
+		{
+			const Guest *me = (Guest *)arg;
+
+			++*me->there;
+			urge_waitgroup_wait(me->gate);
+			urge_waitgroup_done(me->ended);
+		}
+	} guest = { &gate, &ended, &there };
+
+	urge_waitgroup_add(&gate, 1);
+	urge_waitgroup_add(&ended, n);
+	for (int i = 0; i < n; i++)
+		ASSERT_EQ(0, urge_go(Guest::run, &guest)) << i;
+	EXPECT_TRUE(eventually([&] { return there == n; }, 100 * URGE_S)) << there;
+	EXPECT_EQ((size_t)n + 1, urge_num_goroutine());
+	while_there();
+	urge_waitgroup_done(&gate);
+	urge_waitgroup_wait(&ended);
+	EXPECT_TRUE(eventually([] { return urge_num_goroutine() == 1; }));
+}
+
+TEST(Reclaim, MemoryAndThreadsComeBackAfterABurst)
+{
+	if (sanitized())
+		GTEST_SKIP() << "sanitizers keep shadow memory";
+	EXPECT_EXITED(
+		0,
+		in_child(
+			[] {
+				EXPECT_EQ(
+					0, run_main([] {
+						int64_t before, peak = 0, now = 0, start;
+						int threads;
+
+						burst(100);
+						threads = thread_count();
+						before = memory_kb();
+						burst(100000, [&] { peak = memory_kb(); });
+						EXPECT_GE(peak - before, 100000 * 4);
+						start = urge_now();
+						EXPECT_TRUE(eventually(
+							[&] {
+								now = memory_kb();
+								return now - before <=
+								       (peak - before) / 10;
+							},
+							reclaim_limit));
+						printf("%ld kB before, %ld at the peak, %ld after %ld ms\n",
+						       (long)before, (long)peak, (long)now,
+						       (long)((urge_now() - start) / URGE_MS));
+						EXPECT_LE(thread_count(), threads + 2);
+						burst(1000); /* and it still works */
+						return 0;
+					}));
+			},
+			200 * URGE_S));
+}
+
+TEST(Reclaim, MemoryComesBackWhileOthersGoOnSpawning)
+{
+	if (sanitized())
+		GTEST_SKIP() << "sanitizers keep shadow memory";
+	EXPECT_EXITED(
+		0, in_child(
+			   [] {
+				   EXPECT_EQ(0, run_main([] {
+						     int64_t before, peak = 0, now = 0;
+
+						     burst(100);
+						     before = memory_kb();
+						     burst(50000, [&] { peak = memory_kb(); });
+						     EXPECT_TRUE(eventually(
+							     [&] {
+								     burst(50);
+								     now = memory_kb();
+								     return now - before <=
+									    (peak - before) / 10;
+							     },
+							     reclaim_limit))
+							     << before << " " << peak << " " << now;
+						     return 0;
+					     }));
+			   },
+			   200 * URGE_S));
+}
+
+TEST(Reclaim, BigStacksComeBackToo)
+{
+	if (sanitized())
+		GTEST_SKIP() << "sanitizers keep shadow memory";
+	EXPECT_EXITED(
+		0,
+		in_child(
+			[] {
+				EXPECT_EQ(
+					0, run_main([] {
+						urge_waitgroup gate = {}, ended = {};
+						struct urge_attr attr = URGE_ATTR_INIT;
+						std::atomic<int> there{ 0 };
+						int64_t before, peak;
+
+						burst(100);
+						before = memory_kb();
+						attr.stack_size = 1 << 20;
+						urge_waitgroup_add(&gate, 1);
+						urge_waitgroup_add(&ended, 200);
+						for (int i = 0; i < 200; i++)
+							EXPECT_EQ(
+								0,
+								go(
+									[&] {
+										volatile char *top =
+											(char *)__builtin_frame_address(
+												0);
+
+										for (size_t below =
+											     1024;
+										     below <
+										     1000000;
+										     below += 4096)
+											top[-(ptrdiff_t)
+												    below] =
+												1;
+										there++;
+										urge_waitgroup_wait(
+											&gate);
+										urge_waitgroup_done(
+											&ended);
+									},
+									&attr));
+						EXPECT_TRUE(
+							eventually([&] { return there == 200; }));
+						peak = memory_kb();
+						urge_waitgroup_done(&gate);
+						urge_waitgroup_wait(&ended);
+						EXPECT_GE(peak - before, 100000);
+						EXPECT_TRUE(eventually(
+							[&] {
+								return memory_kb() - before <=
+								       (peak - before) / 10;
+							},
+							reclaim_limit))
+							<< before << " " << peak << " "
+							<< memory_kb();
+						return 0;
+					}));
+			},
+			200 * URGE_S));
+}
+
+TEST(Reclaim, ThreadsEndAfterBlockingCalls)
+{
+	EXPECT_EXITED(0, in_child([] {
+			      EXPECT_EQ(0, run_main([] {
+						std::atomic<int> inside{ 0 }, most{ 0 };
+						std::atomic<bool> open{ false };
+						urge_waitgroup wg = {};
+						int procs = 2;
+
+						urge_gomaxprocs(procs);
+						urge_waitgroup_add(&wg, 200);
+						for (int i = 0; i < 200; i++)
+							EXPECT_EQ(0, go([&] {
+									  urge_entersyscall();
+									  inside++;
+									  while (!open)
+										  usleep(1000);
+									  urge_exitsyscall();
+									  urge_waitgroup_done(&wg);
+								  }));
+						EXPECT_TRUE(eventually([&] {
+							return inside == 200;
+						})) << inside;
+						most = thread_count();
+						EXPECT_GE(most, 200);
+						open = true;
+						urge_waitgroup_wait(&wg);
+						EXPECT_TRUE(eventually([&] {
+							return thread_count() <= 2 * procs + 4;
+						})) << thread_count();
+						return 0;
+					}));
+		      }));
+}
+
+/* ---- a million ----------------------------------------------------------------------------- */
+
+static int64_t available_kb()
+{
+	std::ifstream meminfo("/proc/meminfo");
+
+	for (std::string line; std::getline(meminfo, line);)
+		if (line.compare(0, 13, "MemAvailable:") == 0)
+			return atoll(line.c_str() + 13);
+	return 0;
+}
+
+static int64_t mappings()
+{
+	std::ifstream maps("/proc/self/maps");
+	int64_t lines = 0;
+
+	for (std::string line; std::getline(maps, line);)
+		lines++;
+	return lines;
+}
+
+TEST(Reclaim, AMillionGoroutinesAtOnce)
+{
+	const int64_t needed_kb = 8 << 20;
+
+	if (sanitized())
+		GTEST_SKIP() << "sanitizers keep shadow memory";
+	if (available_kb() < needed_kb)
+		GTEST_SKIP() << "8 GiB of memory are not available";
+	if (vm_guard_probe() != VM_GUARD_MADVISE)
+		GTEST_SKIP()
+			<< "this kernel's guards are mappings, of which there can't be so many";
+	Outcome million = in_child(
+		[] {
+			EXPECT_EQ(
+				0, run_main([] {
+					burst(1000000, [] {
+						printf("%ld kB of memory, %ld of page tables, %ld mappings\n",
+						       (long)procfs_status_kb("VmRSS"),
+						       (long)procfs_status_kb("VmPTE"),
+						       (long)mappings());
+						EXPECT_LE(memory_kb(), 1000000 * 6);
+						EXPECT_LT(mappings(),
+							  40000); /* of 65530 by default */
+					});
+					return 0;
+				}));
+		},
+		300 * URGE_S);
+
+	EXPECT_EXITED(0, million);
+	printf("%s", million.out.c_str());
+}
