@@ -61,10 +61,11 @@ struct g {
 	struct g *schedlink; /* in whichever queue or free list holds it */
 	struct atomic_ptr m; /* the M that runs it, or did last */
 	uint64_t goid;
-	uint8_t waitreason;  /* enum waitreason */
-	uint8_t preempt_off; /* attribute: URGE_PREEMPT_OFF */
-	uint8_t canary;      /* its stack has no guard: see sched/stack.c */
-	uint8_t class_;      /* of its stack's stride; constant while it has the stack */
+	uint8_t waitreason;           /* enum waitreason */
+	uint8_t preempt_off;          /* attribute: URGE_PREEMPT_OFF */
+	uint8_t canary;               /* its stack has no guard: see sched/stack.c */
+	uint8_t class_;               /* of its stack's stride; constant while it has the stack */
+	struct atomic_u32 waitticket; /* wakers claim it: see wait.h; even: claimed */
 
 	/* as above, second line */
 	uint32_t nopreempt; /* depth of urge_nopreempt_begin */
@@ -161,7 +162,7 @@ struct m {
 	struct atomic_u32 tid;     /* 0 when no thread is behind it */
 	struct atomic_u32 generation;  /* counts the threads that it has had */
 	struct atomic_i64 signal_sent; /* when the pending request was sent; 0: none pending */
-	int64_t exit_cpu, exit_since;  /* the return of urge_main: see boot.c */
+	int64_t exit_since;            /* sysmon, at the return of urge_main: see exit.c */
 } cacheline_aligned;
 
 /* ---- p ------------------------------------------------------------------------------------- */
