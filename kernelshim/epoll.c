@@ -4,6 +4,7 @@
 #include "kernelshim/sys.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/time_types.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -58,6 +59,14 @@ int epoll_del(int epfd, int fd)
 int epoll_poll(int epfd, struct epoll_event *events, int n, int timeout_ms)
 {
 	return (int)sys_call6(SYS_epoll_pwait, epfd, sys_ptr(events), n, timeout_ms, 0, 0);
+}
+
+int epoll_poll_ns(int epfd, struct epoll_event *events, int n, int64_t timeout_ns)
+{
+	struct __kernel_timespec timeout = { .tv_sec = timeout_ns / 1000000000,
+					     .tv_nsec = timeout_ns % 1000000000 };
+
+	return (int)sys_call6(SYS_epoll_pwait2, epfd, sys_ptr(events), n, sys_ptr(&timeout), 0, 0);
 }
 
 int eventfd_new(void)

@@ -2,7 +2,7 @@
 /*
  * epoll, and the two kinds of descriptor that wake it: an eventfd for "look again", a timerfd for
  * an absolute deadline (epoll's own time-outs are relative, and late by a thousandth of their
- * length). No call touches errno, and only epoll_poll blocks; all are safe in signal handlers.
+ * length). No call touches errno, and only the polls block; all are safe in signal handlers.
  * Errors are -errno.
  *
  * Every descriptor made here is close-on-exec and non-blocking, and numbered above 512 where
@@ -39,6 +39,12 @@ int epoll_del(int epfd, int fd);
  * n were filled in. -EINTR after a signal handler, whatever SA_RESTART says.
  */
 int epoll_poll(int epfd, struct epoll_event *events, int n, int timeout_ms);
+
+/*
+ * The same, for a short time in ns: no more than a thousandth of it too late. -ENOSYS before Linux
+ * 5.11, or when a filter says so.
+ */
+int epoll_poll_ns(int epfd, struct epoll_event *events, int n, int64_t timeout_ns);
 
 /* Readable from eventfd_signal until eventfd_drain; signals in between are one. */
 int eventfd_new(void);

@@ -17,8 +17,8 @@
  *
  *	producer			sysmon
  *	goroutine into a queue		watching = 0
- *	mb_frequent			mb_rare
- *	watching? else sysmon_watch	anyone_waits? then watching = 1
+ *	mb_frequent			mb_rare (in waitpoint_sleep)
+ *	watching? else sysmon_watch	anyone_waits? then sleep for a slice at most
  *
  * A slice's beginning is what schedule() noted; for goroutines that were switched to directly it is
  * the first look that sees them. A program that always has someone waiting thus costs one wake-up
@@ -165,6 +165,7 @@ static void syscall_backoff(void)
 {
 	if (!xchg_u32(&syscall_pending, 0))
 		return;
+	mb_rare(); /* pairs with mb_frequent in urge_entersyscall: its status is seen */
 	if (++in_vain > SYSCALL_LOOKS_IN_VAIN)
 		__atomic_store_n(&syscall_look, min_i64(syscall_look * 2, SYSCALL_LOOK_MAX),
 				 __ATOMIC_RELAXED);
@@ -193,15 +194,14 @@ void sysmon(void)
 		store_rlx_i64(&sysmon_now, now);
 		if (load_acq_u32(&stop))
 			break;
-		/* off before the look: whoever queues after it turns it on again */
-		store_rlx_u32(&sysmon_watching, 0);
-		mb_rare(); /* pairs with mb_frequent in wakep */
 		syscall_backoff();
 		timers_run_all(now);
 		next = retake(now);
 		if (next != INT64_MAX || anyone_waits()) {
 			store_rlx_u32(&sysmon_watching, 1);
 			next = min_i64(next, now + load_rlx_i64(&time_slice));
+		} else {
+			store_rlx_u32(&sysmon_watching, 0);
 		}
 		fell_asleep = xchg_u32(&suspected, 0);
 		if (fell_asleep || now >= recheck)

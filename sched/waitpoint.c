@@ -2,15 +2,22 @@
 #define URGE_KEEP_ERRNO
 #include "sched/waitpoint.h"
 
+#include "kernelshim/clock.h"
 #include "kernelshim/epoll.h"
 #include "kernelshim/sys.h"
 #include "sched/proc.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 
 /* Tags of the point's own descriptors, which no object's address can equal. */
 enum { TAG_EVENTFD = 1, TAG_TIMERFD = 2 };
+
+enum {
+	TIMEOUT_MAX = 1000 * 1000, /* ns: sleeps up to here use epoll's time-out */
+	UNFENCED_MAX = 200 * 1000, /* and up to here do without the membarrier */
+};
 
 int waitpoint_init(struct waitpoint *wp)
 {
@@ -62,17 +69,36 @@ void waitpoint_lower_slow(struct waitpoint *wp, int64_t when)
 	unlock(&wp->lock);
 }
 
+/* Sleeps until the deadline by epoll's time-out; -ENOSYS: the kernel has none that is fine enough. */
+static int sleep_briefly(struct waitpoint *wp, int64_t ns, int64_t (*earliest)(void),
+			 struct epoll_event *events, int n)
+{
+	if (ns > UNFENCED_MAX)
+		mb_rare();
+	else
+		smp_mb();
+	waitpoint_lower(wp, earliest());
+	return epoll_poll_ns(wp->epfd, events, n, ns > 0 ? ns : 0);
+}
+
 int waitpoint_sleep(struct waitpoint *wp, int64_t deadline, int64_t (*earliest)(void),
 		    struct epoll_event *events, int n)
 {
-	int got, kept = 0;
+	int64_t ns = deadline == INT64_MAX ? INT64_MAX : deadline - nanotime();
+	int got = -ENOSYS, kept = 0;
 
-	lock(&wp->lock);
-	set_until(wp, deadline);
-	unlock(&wp->lock);
-	mb_rare(); /* pairs with mb_frequent of those who publish deadlines */
-	waitpoint_lower(wp, earliest());
-	got = epoll_poll(wp->epfd, events, n, -1);
+	if (ns <= TIMEOUT_MAX) {
+		store_rlx_i64(&wp->until, deadline);
+		got = sleep_briefly(wp, ns, earliest, events, n);
+	}
+	if (got == -ENOSYS) {
+		lock(&wp->lock);
+		set_until(wp, deadline);
+		unlock(&wp->lock);
+		mb_rare(); /* pairs with mb_frequent of those who publish deadlines */
+		waitpoint_lower(wp, earliest());
+		got = epoll_poll(wp->epfd, events, n, -1);
+	}
 	lock(&wp->lock);
 	store_rlx_i64(&wp->until, 0);
 	for (int i = 0; i < got; i++) {

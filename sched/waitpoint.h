@@ -15,7 +15,12 @@
  * deadline arms the timer by itself instead of waking the sleeper to do so: one system call, no
  * switch. tests/model/sysmon_sleep.pml is the model.
  *
- * The deadline is a timerfd's, absolute, since epoll's own time-out is late by a thousandth.
+ * The deadline is a timerfd's, absolute, since epoll's own time-out is late by a thousandth. A sleep
+ * that is so short that this does not matter takes the time-out, and spares two system calls.
+ *
+ * The sleeper's barrier is a membarrier (mb_rare): it interrupts every CPU that runs a thread of ours.
+ * Where slices are as short as the sleep it is left out: what is published within the nanoseconds
+ * that a store takes to get out of its CPU is then late by that sleep at most.
  */
 #ifndef URGE_SCHED_WAITPOINT_H
 #define URGE_SCHED_WAITPOINT_H
@@ -28,7 +33,7 @@
 struct waitpoint {
 	int epfd, timerfd, eventfd;
 	struct mutex lock;
-	struct atomic_i64 until; /* lock writes: 0: nobody sleeps here */
+	struct atomic_i64 until; /* 0: nobody sleeps here; then the sleeper writes, else the lock */
 	int64_t armed;           /* lock: what the timerfd is set to; 0: it may have fired */
 };
 

@@ -33,9 +33,8 @@
  * - an M that gave up a P, found work in its last look and got another P, covers the timers of the
  *   first, which nobody looks after (MUT_OTHER_P_UNCOVERED).
  *
- * sysmon_watching works like until: off, barrier, look. Since waitpoint_sleep has a barrier too,
- * and the second look is at those that wait as well, the first barrier is not necessary
- * (-DONE_BARRIER).
+ * sysmon_watching works like until: off, barrier, look. The barrier is waitpoint_sleep's, and the look
+ * its second one, which is at those that wait as well.
  *
  * Memory: each thread has a first-in first-out store buffer, as on x86 (TSO). Timers, claimed = 0,
  * sysmon's stores to sysmon_watching, and the work that is queued go through it. With -DMEMBARRIER
@@ -344,10 +343,11 @@ proctype sysmon()
 	:: true ->
 		atomic { timers_run(0); timers_run(1) }
 #ifdef WATCH
-		sb[SB_SYSMON]!WATCHING, 0;
-#ifndef ONE_BARRIER
-		mb_rare(SB_SYSMON);
-#endif
+		if
+		:: work
+		:: else ->
+			sb[SB_SYSMON]!WATCHING, 0
+		fi;
 		if
 		:: work -> next = SLICE; sb[SB_SYSMON]!WATCHING, 1
 		:: else

@@ -2,6 +2,7 @@
 #include "kernelshim/clock.h"
 #include "kernelshim/epoll.h"
 #include "tests/unit/errno_kept.h"
+#include <algorithm>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <thread>
@@ -36,6 +37,30 @@ TEST_F(Epoll, EmptySetTimesOut)
 	EXPECT_EQ(0, poll(0));
 	EXPECT_EQ(0, poll(20));
 	EXPECT_GE(nanotime() - start, 20 * ms);
+}
+
+TEST_F(Epoll, FineTimeoutIsNotRoundedToMilliseconds)
+{
+	int64_t start = nanotime(), shortest = INT64_MAX;
+	int fd = eventfd_new();
+	ErrnoKept kept;
+
+	if (epoll_poll_ns(epfd, events, 4, 0) == -ENOSYS) {
+		close(fd);
+		GTEST_SKIP() << "epoll_pwait2 needs Linux 5.11";
+	}
+	for (int i = 0; i < 1000; i++) {
+		start = nanotime();
+		ASSERT_EQ(0, epoll_poll_ns(epfd, events, 4, 20000));
+		shortest = std::min(shortest, nanotime() - start);
+		ASSERT_GE(shortest, 20000);
+	}
+	EXPECT_LT(shortest, ms) << "the shortest of 1000 sleeps of 20 us";
+	ASSERT_EQ(0, epoll_add(epfd, fd, EPOLLIN, 7));
+	eventfd_signal(fd);
+	EXPECT_EQ(1, epoll_poll_ns(epfd, events, 4, 1000 * ms));
+	EXPECT_EQ(7u, events[0].data.u64);
+	close(fd);
 }
 
 TEST_F(Epoll, EventBringsItsData)
