@@ -30,6 +30,7 @@
 #include "sched/exit.h"
 #include "sched/fatal.h"
 #include "sched/g.h"
+#include "sched/key.h"
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/netpoll.h"
@@ -187,6 +188,7 @@ static in_urge_entry void main_goroutine(void *unused)
 	(void)unused;
 	if (main_prologue())
 		boot.result = boot.fn(boot.arg);
+	keys_destroy();
 	world_end();
 }
 

@@ -13,6 +13,7 @@
 #include "kernelshim/context.h"
 #include "sched/fatal.h"
 #include "sched/gqueue.h"
+#include "sched/key.h"
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/proc.h"
@@ -253,6 +254,7 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 	top->arg = arg;
 	top->gopc = callerpc;
 	top->name[0] = '\0';
+	top->keys = NULL;
 	gp->preempt_off = 0;
 	if (attr) {
 		if (attr->name)
@@ -362,6 +364,7 @@ _Noreturn void goexit(void)
 
 _Noreturn void goexit_from_start(void)
 {
+	keys_destroy();
 	enter();
 	goexit();
 }
@@ -373,7 +376,8 @@ _Noreturn void urge_goexit(void)
 	if (!mp)
 		fatal("urge_goexit: the caller is no goroutine");
 	check_stack(mp->curg);
-	goexit();
+	leave();
+	goexit_from_start();
 }
 
 uint64_t gcount(void)

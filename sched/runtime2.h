@@ -111,7 +111,7 @@ struct gtop {
 	uint32_t eh_uncaught, unused_;
 	void *asan_fake_stack;
 	char name[24];
-	uint64_t pad_;
+	void **keys; /* goroutine-local storage, NULL before it is used: see key.c */
 };
 
 _Static_assert(sizeof(struct gtop) % 16 == 0, "keeps the stack aligned");

@@ -185,6 +185,27 @@ URGE_API uint64_t urge_goid(void);
 /* The number of goroutines that exist, those that have not run yet included. Any thread. */
 URGE_API size_t urge_num_goroutine(void);
 
+/* ---- goroutine-local storage --------------------------------------------------------------- */
+
+#define URGE_KEYS_MAX 128
+
+/*
+ * Values that belong to a goroutine, as pthread_setspecific's belong to a thread.
+ *   key_create	makes a key, for the life of the process. dtor, unless NULL, is called with each value
+ *		but NULL when its goroutine ends; values that destructors set are destroyed
+ *		in turn, for four rounds. Any thread, also before boot. -EINVAL: key is NULL; -EAGAIN:
+ *		there are URGE_KEYS_MAX already.
+ *   setspecific	goroutine: 0, -EINVAL for a key that was not created, -ENOMEM (the first value
+ *		of a goroutine takes 1 KiB); -EPERM elsewhere
+ *   getspecific	the value, NULL if none was set, on other threads too
+ * What is discarded when urge_main returns is not destroyed.
+ */
+typedef uint32_t urge_key;
+
+URGE_API int urge_key_create(urge_key *key, void (*dtor)(void *value));
+URGE_API int urge_setspecific(urge_key key, const void *value);
+URGE_API void *urge_getspecific(urge_key key);
+
 /* ---- waiting for goroutines ---------------------------------------------------------------- */
 
 /*
