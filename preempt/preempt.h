@@ -34,6 +34,12 @@ void preemptone(struct p *pp);
 /* The same for one M, with the signal whatever the policy: when the world ends. */
 void preempt_discard(struct m *mp);
 
+/*
+ * On mp's thread, which has set incall and executed a full barrier: returns when no signal of ours is
+ * on its way to it.
+ */
+void preempt_wait_out(const struct m *mp);
+
 /* ---- counters ------------------------------------------------------------------------------ */
 
 struct preempt_counters {

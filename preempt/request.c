@@ -5,11 +5,25 @@
  * One signal is pending on an M at a time: signal_sent says since when, and the handler clears it.
  * A signal can get lost (a debugger drops it, a seccomp filter, a full queue), so one that has not
  * been handled after two slices is sent again.
+ *
+ * A declared system call must not see a signal, since many return EINTR whatever SA_RESTART says:
+ *
+ *	signalM					urge_entersyscall
+ *	signal_sent = now, being sent		incall = true
+ *	full barrier (the CAS)			full barrier
+ *	incall? then take it back		being sent? then wait
+ *	send; signal_sent = now			sent? then let it come
+ *
+ * Either the sender sees the call, or the caller the request. What has been sent is delivered when
+ * any system call returns. Both barriers are full ones: were the caller's the free half of an
+ * asymmetric pair, each signal would interrupt all processors, to spare a call to the kernel the
+ * price of one locked instruction.
  */
 #define URGE_KEEP_ERRNO
 #include "preempt/preempt.h"
 
 #include "kernelshim/clock.h"
+#include "kernelshim/sys.h"
 #include "kernelshim/thread.h"
 #include "preempt/safepoint.h"
 #include "sched/exit.h"
@@ -20,20 +34,36 @@
 
 struct preempt_counters preempt_counters;
 
-static void signalM(struct m *mp)
+enum { BEING_SENT = 1 }; /* in signal_sent, whose time is even otherwise */
+
+static void signalM(struct m *mp, bool also_in_call)
 {
 	uint32_t tid = load_acq_u32(&mp->tid); /* pairs with minit and mfree */
 	uint64_t generation = load_rlx_u32(&mp->generation);
-	int64_t now = nanotime();
+	int64_t now = nanotime() & ~(int64_t)BEING_SENT;
 	int64_t sent = load_rlx_i64(&mp->signal_sent);
+	int err;
 
 	if (tid == 0 || (sent != 0 && now - sent < 2 * load_rlx_i64(&time_slice)))
 		return;
-	if (!cas_i64(&mp->signal_sent, sent, now))
+	if (!cas_i64(&mp->signal_sent, sent, now | BEING_SENT))
 		return;
+	if (!also_in_call && __atomic_load_n(&mp->incall, __ATOMIC_RELAXED)) {
+		cas_i64(&mp->signal_sent, now | BEING_SENT, 0);
+		return;
+	}
 	add_u64(&preempt_counters.requests, 1);
-	if (thread_sigqueue((int)tid, CONFIG_PREEMPT_SIGNAL, generation << 32 | mp->id) != 0)
-		store_rlx_i64(&mp->signal_sent, 0); /* the thread is gone */
+	err = thread_sigqueue((int)tid, CONFIG_PREEMPT_SIGNAL, generation << 32 | mp->id);
+	/* the handler may have cleared it already; with an error the thread is gone */
+	cas_i64(&mp->signal_sent, now | BEING_SENT, err ? 0 : now);
+}
+
+void preempt_wait_out(const struct m *mp)
+{
+	while (load_acq_i64(&mp->signal_sent) & BEING_SENT) /* pairs with the CAS in signalM */
+		sys_call0(SYS_sched_yield);
+	if (load_rlx_i64(&mp->signal_sent) != 0)
+		sys_call0(SYS_sched_yield); /* it comes on the way out of the kernel */
 }
 
 void preemptone(struct p *pp)
@@ -44,14 +74,14 @@ void preemptone(struct p *pp)
 		return;
 	store_rlx_u32(&mp->preempt, 1);
 	if (text.policy != URGE_PREEMPT_OFF)
-		signalM(mp);
+		signalM(mp, false);
 }
 
 void preempt_discard(struct m *mp)
 {
 	if (__atomic_load_n(&mp->curg, __ATOMIC_RELAXED)) {
 		store_rlx_u32(&mp->preempt, 1);
-		signalM(mp);
+		signalM(mp, true);
 	}
 }
 

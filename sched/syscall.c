@@ -44,7 +44,10 @@ void urge_entersyscall(void)
 	casgstatus(mp->curg, Grunning, Gsyscall);
 	mp->p = NULL;
 	store_rel_u32(&pp->status, Psyscall); /* pairs with the CAS of whoever takes it */
-	mb_frequent(); /* pairs with the full barrier after a bit of attn is set */
+	/* pairs with the full barrier after a bit of attn is set, and with that in signalM */
+	smp_mb();
+	if (unlikely(load_rlx_i64(&mp->signal_sent)))
+		preempt_wait_out(mp);
 	if (unlikely(load_rlx_u32(&pp->attn)) && cas_u32(&pp->status, Psyscall, Pidle)) {
 		store_rlx_ptr(&pp->m, NULL);
 		handoffp(pp);
