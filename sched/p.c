@@ -200,7 +200,7 @@ static int pmake(int id)
 		return -ENOMEM;
 	pp->id = id;
 	store_rlx_u32(&pp->status, Pdead);
-	if (timers_init(&pp->timers)) {
+	if (timers_init(&pp->timers, id == 0 ? RANK_TIMERS_P0 : RANK_TIMERS)) {
 		vm_release(pp, round_up(sizeof(*pp), vm_page_size()));
 		return -ENOMEM;
 	}
@@ -296,6 +296,8 @@ int procinit(int n)
 
 void procreset(void)
 {
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
+		timers_forget(&allp[i]->timers);
 	lock(&sched.lock);
 	sched.pidle = NULL;
 	store_rlx_u32(&sched.npidle, 0);
@@ -313,7 +315,6 @@ void procreset(void)
 		pp->gfree = NULL;
 		pp->ngfree = 0;
 		pp->goidcache = pp->goidcacheend = 0;
-		timers_forget(&pp->timers);
 		/* the goroutines that were discarded count as gone */
 		store_rlx_u64(&pp->count.exited, load_rlx_u64(&pp->count.spawned));
 	}

@@ -65,7 +65,7 @@ struct g {
 	uint8_t preempt_off;          /* attribute: URGE_PREEMPT_OFF */
 	uint8_t canary;               /* its stack has no guard: see sched/stack.c */
 	uint8_t class_;               /* of its stack's stride; constant while it has the stack */
-	struct atomic_u32 waitticket; /* wakers claim it: see wait.h; even: claimed */
+	struct atomic_u32 waitticket; /* wakers claim it: see wait.h */
 
 	/* as above, second line */
 	uint32_t nopreempt; /* depth of urge_nopreempt_begin */
@@ -84,17 +84,41 @@ struct g {
 
 _Static_assert(sizeof(struct g) == 128, "two cache lines a goroutine header");
 
-struct timer {
-	/* constant while in a heap */
-	int64_t when;          /* absolute, ns */
-	void (*fn)(void *arg); /* runs on g0 or sysmon, perhaps without a P; never blocks */
+struct timer;
+
+/* What is left to do for an expired timer when the heap's lock is no longer held. */
+struct due {
+	void (*fn)(void *arg, uintptr_t extra); /* NULL: nothing */
 	void *arg;
+	uintptr_t extra;
 };
 
-/* An entry of a heap: the time stands beside the pointer, so that sifting touches no timer. */
+/*
+ * t, which was set to when, has expired. Under the heap's lock, so takes no lock of an earlier rank.
+ * Copies into *due what due->fn will need, which runs on g0 or sysmon, perhaps without a P, and
+ * never blocks: t may be gone then. Returns the timer's next time, 0 for none.
+ */
+typedef int64_t (*timer_expire_fn)(struct timer *t, int64_t when, int64_t now, struct due *due);
+
+/* A timer that can be removed; embedded in what it is for. */
+struct timer {
+	timer_expire_fn expire; /* constant while in a heap */
+	struct atomic_ptr heap; /* that heap's lock writes: where it is, NULL: nowhere */
+	uint32_t pos;           /* heap's lock */
+	uint32_t epoch;         /* heap's lock: the heap's, see timers_forget */
+};
+
+/* An entry of a heap: the time stands beside the pointer, so that sifting reads no timer. */
 struct timerslot {
 	int64_t when;
-	struct timer *t;
+	uintptr_t what; /* a struct timer; or a struct g, plus one, that sleeps */
+};
+
+/* The deadline of a goroutine's wait, see wait.c. */
+struct deadline {
+	struct timer timer;
+	struct g *gp;
+	uint32_t ticket;
 };
 
 /*
@@ -106,7 +130,7 @@ struct gtop {
 	void *arg;
 	uintptr_t gopc; /* who started it */
 	uint64_t parentgoid;
-	struct timer sleep;
+	struct deadline deadline;
 	uint64_t eh_caught; /* __cxa_eh_globals while it does not run */
 	uint32_t eh_uncaught, unused_;
 	void *asan_fake_stack;
@@ -198,6 +222,7 @@ struct timerheap {
 	struct mutex lock;
 	struct timerslot *heap;    /* lock: 4-ary, reserved whole, committed as it grows */
 	uint32_t n;                /* lock */
+	uint32_t epoch;            /* lock: counts timers_forget */
 	struct atomic_i64 minwhen; /* lock writes: the earliest, or INT64_MAX */
 };
 

@@ -15,13 +15,15 @@
 #include <errno.h>
 
 /* Address space only: a page is committed when the heap grows into it. */
-enum { TIMERS_MAX = 4 << 20 };
+enum { TIMERS_MAX = 4 << 20, MOVE_BATCH = 256 };
+
+uint32_t timers_max = TIMERS_MAX;
 
 static const size_t heap_bytes = TIMERS_MAX * sizeof(struct timerslot);
 
-int timers_init(struct timerheap *ts)
+int timers_init(struct timerheap *ts, enum lockrank rank)
 {
-	mutex_init(&ts->lock, RANK_TIMERS);
+	mutex_init(&ts->lock, rank);
 	store_rlx_i64(&ts->minwhen, INT64_MAX);
 	ts->heap = vm_reserve(heap_bytes, vm_page_size());
 	return ts->heap ? 0 : -ENOMEM;
@@ -29,12 +31,30 @@ int timers_init(struct timerheap *ts)
 
 void timers_forget(struct timerheap *ts)
 {
+	lock(&ts->lock);
 	ts->n = 0;
+	ts->epoch++;
 	store_rlx_i64(&ts->minwhen, INT64_MAX);
 	vm_dontneed(ts->heap, heap_bytes);
+	unlock(&ts->lock);
 }
 
 /* ---- the heap: children of i are 4i+1 .. 4i+4 ---------------------------------------------- */
+
+/* The timer of an entry, NULL if it is a goroutine's that sleeps. */
+static inline struct timer *timer_of(const struct timerslot *s)
+{
+	return s->what & 1 ? NULL : (struct timer *)s->what;
+}
+
+static inline void put(struct timerslot *h, uint32_t i, struct timerslot s)
+{
+	struct timer *t = timer_of(&s);
+
+	h[i] = s;
+	if (t)
+		t->pos = i;
+}
 
 static void sift_up(struct timerslot *h, uint32_t i, struct timerslot s)
 {
@@ -43,10 +63,10 @@ static void sift_up(struct timerslot *h, uint32_t i, struct timerslot s)
 
 		if (h[parent].when <= s.when)
 			break;
-		h[i] = h[parent];
+		put(h, i, h[parent]);
 		i = parent;
 	}
-	h[i] = s;
+	put(h, i, s);
 }
 
 static void sift_down(struct timerslot *h, uint32_t n, uint32_t i, struct timerslot s)
@@ -62,10 +82,10 @@ static void sift_down(struct timerslot *h, uint32_t n, uint32_t i, struct timers
 				least = c;
 		if (h[least].when >= s.when)
 			break;
-		h[i] = h[least];
+		put(h, i, h[least]);
 		i = least;
 	}
-	h[i] = s;
+	put(h, i, s);
 }
 
 static void update_minwhen(struct timerheap *ts)
@@ -74,37 +94,120 @@ static void update_minwhen(struct timerheap *ts)
 	store_rel_i64(&ts->minwhen, ts->n ? ts->heap[0].when : INT64_MAX);
 }
 
-static bool insert(struct timerheap *ts, struct timer *t)
+static bool insert(struct timerheap *ts, struct timerslot s)
 {
+	struct timer *t = timer_of(&s);
+
 	assert_held(&ts->lock);
-	if (ts->n == TIMERS_MAX)
+	if (ts->n >= timers_max)
 		return false;
-	sift_up(ts->heap, ts->n, (struct timerslot){ t->when, t });
+	if (t) {
+		t->epoch = ts->epoch;
+		store_rlx_ptr(&t->heap, ts);
+	}
+	sift_up(ts->heap, ts->n, s);
 	ts->n++;
 	update_minwhen(ts);
 	return true;
 }
 
-static struct timer *pop(struct timerheap *ts)
+/* Takes entry i out; its timer still thinks that it is in. */
+static void take_out(struct timerheap *ts, uint32_t i)
 {
-	struct timer *t = ts->heap[0].t;
+	struct timerslot *h = ts->heap, last;
 
 	assert_held(&ts->lock);
-	ts->n--;
-	if (ts->n > 0)
-		sift_down(ts->heap, ts->n, 0, ts->heap[ts->n]);
+	last = h[--ts->n];
+	if (i < ts->n) {
+		if (i > 0 && last.when < h[(i - 1) / 4].when)
+			sift_up(h, i, last);
+		else
+			sift_down(h, ts->n, i, last);
+	}
 	update_minwhen(ts);
-	return t;
 }
 
-bool timer_add(struct p *pp, struct timer *t)
+/* ---- adding and removing ------------------------------------------------------------------- */
+
+static bool add(struct p *pp, struct timerslot s)
 {
 	bool ok;
 
 	lock(&pp->timers.lock);
-	ok = insert(&pp->timers, t);
+	ok = insert(&pp->timers, s);
 	unlock(&pp->timers.lock);
 	return ok;
+}
+
+bool timer_add(struct p *pp, struct timer *t, int64_t when)
+{
+	const struct timerslot s = { when, (uintptr_t)t };
+
+	if (likely(add(pp, s)))
+		return true;
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
+		if (add(allp[i], s)) {
+			timers_cover(when);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool timer_remove(struct timer *t)
+{
+	for (;;) {
+		/* pairs with store_rel in take_due: who ran it is done with it */
+		struct timerheap *ts = load_acq_ptr(&t->heap);
+		bool in = false, moved;
+
+		if (!ts)
+			return false;
+		lock(&ts->lock);
+		moved = load_rlx_ptr(&t->heap) != ts;
+		if (!moved) {
+			in = t->epoch == ts->epoch;
+			if (in)
+				take_out(ts, t->pos);
+			store_rlx_ptr(&t->heap, NULL);
+		}
+		unlock(&ts->lock);
+		if (!moved)
+			return in;
+	}
+}
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+static void sleep_over(void *gp, uintptr_t unused)
+{
+	(void)unused;
+	goready(gp);
+}
+
+/* The first timer, if it has expired, comes out of the heap or gets its next time. */
+static bool take_due(struct timerheap *ts, int64_t now, struct due *due)
+{
+	const struct timerslot first = ts->heap[0];
+	struct timer *t = timer_of(&first);
+	int64_t next = 0;
+
+	assert_held(&ts->lock);
+	if (ts->n == 0 || first.when > now)
+		return false;
+	if (t)
+		next = t->expire(t, first.when, now, due);
+	else
+		*due = (struct due){ sleep_over, (void *)(first.what - 1), 0 };
+	if (next > 0) {
+		sift_down(ts->heap, ts->n, 0, (struct timerslot){ next, first.what });
+		update_minwhen(ts);
+		return true;
+	}
+	take_out(ts, 0);
+	if (t)
+		store_rel_ptr(&t->heap, NULL); /* pairs with load_acq in timer_remove */
+	return true;
 }
 
 uint32_t timers_run(struct p *pp, int64_t now)
@@ -113,15 +216,16 @@ uint32_t timers_run(struct p *pp, int64_t now)
 	uint32_t ran = 0;
 
 	while (load_acq_i64(&ts->minwhen) <= now) {
-		struct timer *t = NULL;
+		struct due due = { NULL, NULL, 0 };
+		bool any;
 
 		lock(&ts->lock);
-		if (ts->n > 0 && ts->heap[0].when <= now)
-			t = pop(ts);
+		any = take_due(ts, now, &due);
 		unlock(&ts->lock);
-		if (!t)
+		if (!any)
 			break;
-		t->fn(t->arg); /* t may be gone after this */
+		if (due.fn)
+			due.fn(due.arg, due.extra);
 		ran++;
 	}
 	return ran;
@@ -166,68 +270,66 @@ void timers_after_netpoll(int64_t now)
 	timers_cover(timers_earliest());
 }
 
+/*
+ * Moves some timers; false: all have moved, or there is no room. With both locks, so that nobody sees
+ * a timer in no heap that has not expired. Entries are taken from the end: the heap stays one.
+ */
+static bool move_some(struct timerheap *from, struct timerheap *to)
+{
+	bool more;
+
+	lock(&from->lock);
+	lock(&to->lock);
+	for (int i = 0; i < MOVE_BATCH && from->n > 0 && insert(to, from->heap[from->n - 1]); i++)
+		from->n--;
+	update_minwhen(from);
+	more = from->n > 0 && to->n < timers_max;
+	unlock(&to->lock);
+	unlock(&from->lock);
+	return more;
+}
+
 void timers_move(struct p *from)
 {
-	struct timerheap *to = &allp[0]->timers;
-
-	for (;;) {
-		struct timer *t = NULL;
-
-		lock(&from->timers.lock);
-		if (from->timers.n > 0)
-			t = pop(&from->timers);
-		unlock(&from->timers.lock);
-		if (!t)
-			break;
-		lock(&to->lock);
-		if (!insert(to, t))
-			throw_("timers_move: more timers than a heap holds");
-		unlock(&to->lock);
-	}
-	timers_cover(load_acq_i64(&to->minwhen));
+	while (move_some(&from->timers, &allp[0]->timers))
+		;
+	timers_cover(load_acq_i64(&from->timers.minwhen));
+	timers_cover(load_acq_i64(&allp[0]->timers.minwhen));
 }
 
 /* ---- sleep --------------------------------------------------------------------------------- */
 
-static void sleep_over(void *arg)
-{
-	goready(arg);
-}
+struct sleep {
+	int64_t deadline;
+	bool no_room;
+};
 
 /* On the new side of the park: from here on the timer may fire. */
 static bool sleep_commit(struct g *gp, void *arg)
 {
-	struct timer *t = arg;
-
+	struct sleep *sleep = arg;
+	int64_t deadline = sleep->deadline;
 	const struct m *mp = getm();
 
-	if (timer_add(mp->p, t)) {
+	if (add(mp->p, (struct timerslot){ deadline, (uintptr_t)gp + 1 })) {
 		if (mp->curg) /* it was started before the timer was there: see start_running */
-			timers_cover(t->when);
+			timers_cover(deadline);
 		return true;
 	}
-	t->when = 0; /* tells urge_sleep_until that there was no room */
-	(void)gp;
+	sleep->no_room = true;
 	return false;
 }
 
 int urge_sleep_until(int64_t deadline)
 {
-	struct m *mp = enter();
-	struct timer *t;
-	int err = 0;
+	struct sleep sleep = { deadline, false };
 
-	if (!mp)
+	if (!enter())
 		return -EPERM;
-	if (deadline > nanotime()) {
-		t = &mp->curg->top->sleep;
-		*t = (struct timer){ .when = deadline, .fn = sleep_over, .arg = mp->curg };
-		gopark(sleep_commit, t, WAIT_SLEEP);
-		if (t->when == 0)
-			err = -ENOMEM;
-	}
+	if (deadline > nanotime())
+		gopark(sleep_commit, &sleep, WAIT_SLEEP);
 	leave();
-	return err;
+	return sleep.no_room ? -ENOMEM : 0;
 }
 
 int urge_sleep(int64_t ns)

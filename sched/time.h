@@ -10,21 +10,52 @@
  *	2. sysmon, the same;
  *	3. an M that is in findrunnable with a P: it becomes 1 when it finds nothing, and when it runs
  *	   something it sees to 2 (timers_cover, in start_running).
+ *
+ * A timer may be removed by whoever owns its memory, while others find it expired:
+ *
+ *	owner				who runs expired timers
+ *	heap NULL? then it has expired	lock
+ *	lock, heap still the same?	t->expire: copies what is needed
+ *	out of the heap			out of the heap, t->heap = NULL
+ *	unlock				unlock
+ *					due.fn, of which t is no part
+ *
+ * So when timer_remove has returned, the timer's memory is the owner's again, whatever it returned.
+ * The timer knows its place in the heap: removal costs O(log n) at once. Rejected: to mark it and
+ * leave its entry in the heap until its time, as Go does. Entries of waits that have ended would
+ * outlive goroutines and their stacks, fill the heap (a million waits a second, each with a deadline
+ * of a minute), and put off the verdict of a deadlock. What the place costs, a store into each
+ * timer that a sift moves, sleeping goroutines need not pay: a sleep ends by its time only, so its
+ * entry has no timer.
  */
 #ifndef URGE_SCHED_TIME_H
 #define URGE_SCHED_TIME_H
 
 #include "sched/runtime2.h"
 
+/* How many timers a heap holds. For tests. */
+extern uint32_t timers_max;
+
 /* Runs what has expired in any heap; what is left is covered by sysmon. For an M that leaves netpoll. */
 void timers_after_netpoll(int64_t now);
 
 /* Reserves the heap's address space. 0 or -ENOMEM. */
-int timers_init(struct timerheap *ts);
+int timers_init(struct timerheap *ts, enum lockrank rank);
+
+/*
+ * Empties the heap at the end of a world. Its timers are not touched, since their memory may be gone:
+ * those whose epoch is not the heap's are in no heap.
+ */
 void timers_forget(struct timerheap *ts);
 
-/* Adds t to pp's heap. False when the heap is full. */
-bool timer_add(struct p *pp, struct timer *t);
+/*
+ * Sets t, which is in no heap, to when: in pp's heap, or another P's if that is full. False if all
+ * are. The caller sees to it that somebody wakes then: by parking on pp, or by timers_cover.
+ */
+bool timer_add(struct p *pp, struct timer *t, int64_t when);
+
+/* Takes t out of its heap. False: it was in none: it has expired, or was never set. Any thread. */
+bool timer_remove(struct timer *t);
 
 /* Runs the expired timers of pp; of all Ps. Returns how many. */
 uint32_t timers_run(struct p *pp, int64_t now);
@@ -36,7 +67,7 @@ int64_t timers_earliest(void);
 /* A timer at when is in the heap of a P that no M looks after: makes a waiting point do so. */
 void timers_cover(int64_t when);
 
-/* Moves the timers of a dead P to one that lives. */
+/* Moves the timers of a dead P to one that lives. Those that find no room are covered where they are. */
 void timers_move(struct p *from);
 
 #endif

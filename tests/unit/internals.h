@@ -22,6 +22,8 @@ extern "C" {
 #include "sched/runq.h"
 #include "sched/runtime2.h"
 #include "sched/stack.h"
+#include "sched/time.h"
+#include "sched/wait.h"
 }
 
 #undef _Noreturn
