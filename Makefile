@@ -229,7 +229,8 @@ $(BUILD)/liburge.so: $(BUILD)/liburge.so.0
 	@ln -sf liburge.so.0 $@
 
 $(BUILD)/urge-bench: $(BENCH_OBJECTS) $(BUILD)/liburge.a $(BUILD)/.objects
-$(BUILD)/urge-lab: $(LAB_OBJECTS) $(BUILD)/bench.a $(BUILD)/liburge.a $(BUILD)/.objects
+# It shows inner parts of the library as well.
+$(BUILD)/urge-lab: $(LAB_OBJECTS) $(BUILD)/bench.a $(BUILD)/liburge-internal.a $(BUILD)/.objects
 $(EXAMPLES) $(TEST_PROGRAMS): %: %.o $(BUILD)/liburge.a
 $(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES) $(TEST_PROGRAMS):
 	$(call say,LINK,$@)$(link-c) $(filter %.o %.a,$^) $(PRIVATE_LIBS) -lm
@@ -268,7 +269,7 @@ test: | deps-run deps-test
 CHECKS := format includes signal shell tidy
 STYLED = $(shell find kernelshim numa sched preempt tests bench examples -name peers -prune -o \
 	-name '*.[ch]' -print -o -name '*.cc' -print)
-SCRIPTS = $(shell grep -lE '^\#!/bin/(ba)?sh' .ci/* $$(find tests bench examples -name '*.sh'))
+SCRIPTS = $(shell grep -lE '^\#!/bin/(ba)?sh' .ci/* $$(find tests bench examples -name '*.sh' -o -name make))
 
 .PHONY: check $(CHECKS:%=check-%)
 check: | deps-check
