@@ -18,11 +18,15 @@ struct experiment {
 	const char *what; /* one line for --help */
 	/* argv[0] is the experiment's name. Returns the exit status. */
 	int (*run)(int argc, char **argv);
-	/* The child's side: argv is what cell_run was given, NULL at the end. Prints results. */
+	/*
+	 * The child's side: argv is what cell_run was given, NULL at the end. Prints results. NULL
+	 * if there are no cells.
+	 */
 	int (*cell)(char *const *argv);
 };
 
 extern const struct experiment preempt_experiment;
+extern const struct experiment topology_experiment;
 
 /* The hidden option that makes a process a cell. */
 #define LAB_CELL_OPTION "--cell"

@@ -9,6 +9,7 @@
 
 static const struct experiment *const experiments[] = {
 	&preempt_experiment,
+	&topology_experiment,
 };
 
 static void print_usage(FILE *out)
@@ -65,7 +66,7 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], LAB_CELL_OPTION) && argc > 2) {
 		experiment = experiment_named(argv[2]);
-		return experiment ? experiment->cell(argv + 3) : EXIT_USAGE;
+		return experiment && experiment->cell ? experiment->cell(argv + 3) : EXIT_USAGE;
 	}
 	experiment = experiment_named(argv[1]);
 	if (!experiment) {

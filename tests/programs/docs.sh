@@ -95,13 +95,17 @@ missing 'the texts name a goal that the Makefile lacks' "$scratch/goals" \
 	< <(cat "${texts[@]}" | grep -oP '(`|^ {4})make \K[a-z0-9-]+' | sort -u)
 
 # The options that the programs print are those of their pages.
-for program in urge-bench 'urge-lab preempt'; do
-	page=docs/man/${program%% *}.1
-	# shellcheck disable=SC2086 # a program and its argument
-	"$build"/$program --help | grep -oP '^  --\K\w+' | sort >"$scratch/options"
-	sed -n 's/^\.It Fl -\([a-z]*\).*/\1/p' "$page" | sort | diff - "$scratch/options" ||
+options() { # program, experiments
+	local program=$1 page=docs/man/$1.1 experiment
+	for experiment in "${@:2}"; do
+		"$build/$program" ${experiment:+"$experiment"} --help | grep -oP '^  --\K\w+'
+	done | sort -u >"$scratch/options"
+	sed -n 's/^\.It Fl -\([a-z]*\).*/\1/p' "$page" | sort -u | diff - "$scratch/options" ||
 		complain "$page: other options than $program --help"
-done
+}
+options urge-bench ''
+mapfile -t experiments < <("$build/urge-lab" --help | grep -oP '^  \K[a-z]+')
+options urge-lab "${experiments[@]}"
 
 # ---- manual pages --------------------------------------------------------------------------------
 
