@@ -48,6 +48,12 @@ struct preempt_counters {
 };
 extern struct preempt_counters preempt_counters;
 
+/* How long it took to stop the world, and how long until it went on. One stopper at a time writes. */
+struct stw_times {
+	struct timehist stopping, total;
+};
+extern struct stw_times stw_times;
+
 /* ---- stop the world: stw.c ----------------------------------------------------------------- */
 
 /* findrunnable: the calling M's P is wanted by a stop; returns when it has been given one again. */

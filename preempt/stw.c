@@ -38,10 +38,13 @@ static struct {
 	uint32_t depth;        /* owner */
 	const char *why;       /* owner */
 	struct p *own;         /* owner: the P that it runs on */
+	int64_t since;         /* owner: when it began to stop the others */
 
 	struct atomic_u32 stopping; /* sched.lock writes */
 	struct atomic_u32 stopwait; /* sched.lock writes; futex: Ps that have not stopped yet */
 } world = { .lock = MUTEX_INIT(RANK_WORLD) };
+
+struct stw_times stw_times;
 
 bool world_stopping(void)
 {
@@ -207,7 +210,9 @@ int urge_stop_the_world(const char *why)
 	world.depth = 1;
 	world.why = why;
 	gp->nopreempt++;
+	world.since = nanotime();
 	stop(getm());
+	timehist_record(&stw_times.stopping, nanotime() - world.since);
 	leave();
 	return 0;
 }
@@ -221,6 +226,7 @@ void urge_start_the_world(void)
 	if (--world.depth == 0) {
 		mp->curg->nopreempt--;
 		start();
+		timehist_record(&stw_times.total, nanotime() - world.since);
 		pass_turn();
 	}
 	leave();

@@ -14,6 +14,7 @@
 #include "sched/fatal.h"
 #include "sched/gqueue.h"
 #include "sched/key.h"
+#include "sched/latency.h"
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/proc.h"
@@ -261,6 +262,7 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 			copy_name(top->name, attr->name, sizeof(top->name));
 		gp->preempt_off = attr->preempt == URGE_PREEMPT_OFF;
 	}
+	gp->waitreason = WAIT_NONE;
 	gp->nopreempt = 0;
 	gp->fresh = 1;
 	gp->errno_ = 0;
@@ -294,6 +296,7 @@ static int newproc(const struct urge_attr *attr, urge_fn fn, void *arg, uintptr_
 		gp = newproc1(mp->p, fn, arg, attr, callerpc);
 		if (gp) {
 			gp->top->parentgoid = mp->curg->goid;
+			latency_begin(mp, gp);
 			runqput(mp->p, gp, true);
 			wakep();
 		} else {

@@ -37,6 +37,7 @@
 #include "sched/fatal.h"
 #include "sched/g.h"
 #include "sched/gqueue.h"
+#include "sched/latency.h"
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/netpoll.h"
@@ -100,6 +101,7 @@ static inline void start_running(struct m *mp, struct p *pp, struct g *gp, bool 
 		store_rlx_u64(&pp->schedtick, load_rlx_u64(&pp->schedtick) + 1);
 	if (load_rlx_ptr(&gp->m) != mp)
 		store_rlx_ptr(&gp->m, mp);
+	latency_end(pp, gp);
 	casgstatus(gp, Grunnable, Grunning);
 	if (unlikely(load_rlx_u32(&mp->preempt)))
 		store_rlx_u32(&mp->preempt, 0); /* it meant the former one */
@@ -159,6 +161,7 @@ void goready(struct g *gp)
 	struct m *mp = getm();
 
 	casgstatus(gp, Gwaiting, Grunnable);
+	latency_begin(mp, gp);
 	if (mp && mp->p) {
 		runqput(mp->p, gp, true);
 		wakep();
@@ -174,8 +177,8 @@ static void preempt_after(struct m *mp, struct g *old)
 {
 	struct gqueue q = { NULL, NULL };
 
-	(void)mp;
 	casgstatus(old, Grunning, Grunnable);
+	latency_begin(mp, old);
 	gqueue_push(&q, old);
 	globrunqputbatch(&q, 1);
 	wakep();
@@ -192,6 +195,7 @@ void gopreempt(void)
 static void yield_after(struct m *mp, struct g *old)
 {
 	casgstatus(old, Grunning, Grunnable);
+	latency_begin(mp, old);
 	runqput(mp->p, old, false);
 	wakep();
 }

@@ -17,6 +17,7 @@
 #include "kernelshim/compiler.h"
 #include "kernelshim/context.h"
 #include "sched/lock.h"
+#include "sched/timehist.h"
 #include "sched/waitreason.h"
 
 #include <pthread.h>
@@ -61,7 +62,7 @@ struct g {
 	struct g *schedlink; /* in whichever queue or free list holds it */
 	struct atomic_ptr m; /* the M that runs it, or did last */
 	uint64_t goid;
-	uint8_t waitreason;           /* enum waitreason */
+	uint8_t waitreason;           /* enum waitreason; see also latency.h */
 	uint8_t preempt_off;          /* attribute: URGE_PREEMPT_OFF */
 	uint8_t canary;               /* its stack has no guard: see sched/stack.c */
 	uint8_t class_;               /* of its stack's stride; constant while it has the stack */
@@ -172,6 +173,7 @@ struct m {
 	struct p *oldp;       /* the P that entersyscall let go of */
 	uint32_t syscalltick; /* oldp->syscalltick at entersyscall */
 	uint32_t rand;
+	uint32_t unmeasured; /* see latency.h */
 	struct afterswitch after;
 	uint64_t lockranks;    /* debug: bit n: holds a lock of rank n */
 	void *asan_fake_stack; /* of g0 */
@@ -184,9 +186,10 @@ struct m {
 	struct p *nextp;           /* the P that its waker gives it */
 	struct m *schedlink;       /* sched.lock: idle and free lists */
 	struct atomic_u32 tid;     /* 0 when no thread is behind it */
-	struct atomic_u32 generation;  /* counts the threads that it has had */
-	struct atomic_i64 signal_sent; /* when the pending request was sent; 0: none; odd: being sent */
-	int64_t exit_since;            /* sysmon, at the return of urge_main: see exit.c */
+	struct atomic_u32 generation; /* counts the threads that it has had */
+	struct atomic_i64
+		signal_sent; /* when the pending request was sent; 0: none; odd: being sent */
+	int64_t exit_since;  /* sysmon, at the return of urge_main: see exit.c */
 } cacheline_aligned;
 
 /* ---- p ------------------------------------------------------------------------------------- */
@@ -262,6 +265,8 @@ struct p {
 	struct atomic_ptr runq[RUNQ_SIZE];
 
 	struct timerheap timers cacheline_aligned;
+
+	struct timehist latency cacheline_aligned; /* the owner writes: see latency.h */
 };
 
 /* ---- sched --------------------------------------------------------------------------------- */

@@ -323,6 +323,42 @@ struct urge_stats {
  */
 URGE_API void urge_stats_read(struct urge_stats *stats);
 
+/* Durations by bucket: counts[i] of them were from bounds[i] up to bounds[i + 1] seconds. */
+#define URGE_HISTOGRAM_BUCKETS 114
+struct urge_histogram {
+	uint64_t counts[URGE_HISTOGRAM_BUCKETS];
+	double bounds[URGE_HISTOGRAM_BUCKETS + 1]; /* the first is 0, the last infinite */
+};
+
+enum {
+	URGE_METRIC_BAD, /* no such metric */
+	URGE_METRIC_UINT64,
+	URGE_METRIC_DOUBLE,
+	URGE_METRIC_HISTOGRAM,
+};
+
+struct urge_metric {
+	const char *name; /* the caller's: one of Go's, see urge_metrics(3) */
+	int kind;
+	union {
+		uint64_t u;
+		double d;
+		struct urge_histogram *h; /* the caller's, NULL to do without */
+	} value;
+};
+
+/*
+ * Reads the n metrics that are named, by the names that Go's runtime/metrics has for them. kind says
+ * what value holds then; a name that is not known gets URGE_METRIC_BAD, and its value stays. A
+ * histogram is written to *value.h, so value must be initialised: a pointer, or NULL. Returns how
+ * many are known, or -EINVAL: metrics is NULL and n is not 0. Any thread; before the first
+ * urge_main all are 0.
+ */
+URGE_API int urge_metrics_read(struct urge_metric *metrics, size_t n);
+
+/* The name of metric i, NULL behind the last one. Any thread, signal-safe. */
+URGE_API const char *urge_metric_name(unsigned i);
+
 /* The words for index i of preempt_left, NULL behind the last one. Any thread, signal-safe. */
 URGE_API const char *urge_preempt_reason(unsigned i);
 

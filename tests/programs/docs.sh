@@ -49,6 +49,11 @@ while read -r key; do
 	grep -q "\b$key=" sched/urge.h || complain "urge.h lacks the URGEDEBUG key: $key"
 done < <(grep -oP '^\tX\(\K\w+' sched/env.h)
 
+while read -r metric; do
+	grep -q "^\.It Pa $metric\$" docs/man/urge_metrics_read.3 ||
+		complain "urge_metrics_read.3 lacks the metric: $metric"
+done < <(grep -oP '^\tX\("\K[^"]+' sched/metrics.h)
+
 sed -n 's/^\(config\|choice\) \([A-Z_]*\)$/\2/p' Kconfig | sort -u >"$scratch/symbols"
 sed -n '/^## Configuration/,/^## /p' README.md | grep '^|' | grep -oP '`\K[A-Z_]+(?=`)' | sort -u \
 	>"$scratch/documented"

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/metrics.h"
+
+#include "preempt/preempt.h"
+#include "sched/g.h"
+#include "sched/m.h"
+#include "sched/proc.h"
+#include "sched/runq.h"
+#include "sched/stats.h"
+#include "sched/urge.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+_Static_assert((int)TIMEHIST_BUCKETS == (int)URGE_HISTOGRAM_BUCKETS, "urge.h says how many");
+
+/* ---- goroutines by state ------------------------------------------------------------------- */
+
+static void count_in_call(struct m *mp, void *n)
+{
+	if (__atomic_load_n(&mp->incall, __ATOMIC_RELAXED))
+		++*(uint64_t *)n;
+}
+
+static uint64_t not_in_go(void)
+{
+	uint64_t n = 0;
+
+	forEachM(count_in_call, &n);
+	return n;
+}
+
+static uint64_t running(void)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
+		const struct m *mp = load_rlx_ptr(&allp[i]->m);
+
+		if (load_rlx_u32(&allp[i]->status) == Prunning && mp &&
+		    __atomic_load_n(&mp->curg, __ATOMIC_RELAXED))
+			n++;
+	}
+	return n;
+}
+
+static uint64_t runnable(void)
+{
+	uint64_t n = globrunqsize();
+
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
+		n += runqlen(allp[i]);
+	return n;
+}
+
+/* What is in no other state; the parts are not read at one instant. */
+static uint64_t waiting(void)
+{
+	uint64_t others = running() + runnable() + not_in_go();
+	uint64_t all = gcount();
+
+	return all > others ? all - others : 0;
+}
+
+static uint64_t created(void)
+{
+	uint64_t n = load_rlx_u64(&sched.spawned_outside);
+
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
+		n += load_rlx_u64(&allp[i]->count.spawned);
+	return n;
+}
+
+/* ---- one function for each metric ---------------------------------------------------------- */
+
+static void add_histogram(struct urge_histogram *to, const struct timehist *h)
+{
+	for (unsigned i = 0; to && i < TIMEHIST_BUCKETS; i++)
+		to->counts[i] += load_rlx_u64(&h->count[i]);
+}
+
+static void read_latencies(struct urge_metric *metric)
+{
+	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
+		add_histogram(metric->value.h, &allp[i]->latency);
+}
+
+static void read_stopping(struct urge_metric *metric)
+{
+	add_histogram(metric->value.h, &stw_times.stopping);
+}
+
+static void read_pauses(struct urge_metric *metric)
+{
+	add_histogram(metric->value.h, &stw_times.total);
+}
+
+#define READ(name, expression)                                                                     \
+	static void read_##name(struct urge_metric *metric)                                        \
+	{                                                                                          \
+		metric->value.u = (expression);                                                    \
+	}
+READ(gomaxprocs, (uint64_t)load_rlx_i32(&sched.gomaxprocs))
+READ(goroutines, gcount())
+READ(created, created())
+READ(running, running())
+READ(runnable, runnable())
+READ(waiting, waiting())
+READ(not_in_go, not_in_go())
+READ(threads, mthreads())
+
+static const struct {
+	const char *name;
+	int kind;
+	void (*read)(struct urge_metric *metric);
+} metrics[] = {
+#define X(name, kind, read) { name, kind, read },
+	METRICS(X)
+#undef X
+};
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+static void histogram_init(struct urge_histogram *h)
+{
+	memset(h->counts, 0, sizeof(h->counts));
+	h->bounds[0] = 0;
+	for (unsigned i = 1; i < TIMEHIST_BUCKETS; i++)
+		h->bounds[i] = (double)timehist_lower(i) / 1e9;
+	h->bounds[TIMEHIST_BUCKETS] = HUGE_VAL;
+}
+
+static bool read_one(struct urge_metric *metric)
+{
+	metric->kind = URGE_METRIC_BAD;
+	for (unsigned i = 0; metric->name && i < ARRAY_SIZE(metrics); i++) {
+		if (strcmp(metric->name, metrics[i].name) != 0)
+			continue;
+		metric->kind = metrics[i].kind;
+		if (metric->kind == URGE_METRIC_HISTOGRAM && metric->value.h)
+			histogram_init(metric->value.h);
+		metrics[i].read(metric);
+		return true;
+	}
+	return false;
+}
+
+int urge_metrics_read(struct urge_metric *metric, size_t n)
+{
+	int known = 0;
+
+	if (!metric && n > 0)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		known += read_one(&metric[i]);
+	return known;
+}
+
+const char *urge_metric_name(unsigned i)
+{
+	return i < ARRAY_SIZE(metrics) ? metrics[i].name : NULL;
+}

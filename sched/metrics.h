@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Metrics by Go's names (runtime/metrics): one table, from which urge_metrics_read answers and the
+ * manual page is checked. What Go has and C has not (its heap, its collector) is not here.
+ *
+ *	X(name, kind, function that reads it)
+ */
+#ifndef URGE_SCHED_METRICS_H
+#define URGE_SCHED_METRICS_H
+
+#define METRICS(X)                                                                                 \
+	X("/sched/gomaxprocs:threads", URGE_METRIC_UINT64, read_gomaxprocs)                        \
+	X("/sched/goroutines:goroutines", URGE_METRIC_UINT64, read_goroutines)                     \
+	X("/sched/goroutines-created:goroutines", URGE_METRIC_UINT64, read_created)                \
+	X("/sched/goroutines/running:goroutines", URGE_METRIC_UINT64, read_running)                \
+	X("/sched/goroutines/runnable:goroutines", URGE_METRIC_UINT64, read_runnable)              \
+	X("/sched/goroutines/waiting:goroutines", URGE_METRIC_UINT64, read_waiting)                \
+	X("/sched/goroutines/not-in-go:goroutines", URGE_METRIC_UINT64, read_not_in_go)            \
+	X("/sched/latencies:seconds", URGE_METRIC_HISTOGRAM, read_latencies)                       \
+	X("/sched/pauses/stopping/other:seconds", URGE_METRIC_HISTOGRAM, read_stopping)            \
+	X("/sched/pauses/total/other:seconds", URGE_METRIC_HISTOGRAM, read_pauses)                 \
+	X("/sched/threads/total:threads", URGE_METRIC_UINT64, read_threads)
+
+#endif
