@@ -16,6 +16,7 @@
 #define URGE_KERNELSHIM_ATOMIC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define URGE_DEFINE_ATOMIC(name, type)                                                             \
@@ -71,6 +72,7 @@ URGE_DEFINE_ATOMIC_INT(u32, uint32_t)
 URGE_DEFINE_ATOMIC_INT(i32, int32_t)
 URGE_DEFINE_ATOMIC_INT(u64, uint64_t)
 URGE_DEFINE_ATOMIC_INT(i64, int64_t)
+URGE_DEFINE_ATOMIC_INT(size, size_t)
 URGE_DEFINE_ATOMIC(ptr, void *)
 
 /* The full barrier of Dekker-like protocols: orders an earlier store before a later load. */

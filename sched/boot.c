@@ -245,6 +245,7 @@ int urge_main(int (*fn)(void *), void *arg)
 		exit_wait_for_threads();
 	}
 fini:
+	sched.starttime = 0; /* who waits in a channel is no more: see chan.c */
 	gfree_forget();
 	stack_release_all(exit_is_stray);
 	procreset();

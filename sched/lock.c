@@ -36,26 +36,26 @@ void unlock_slow(struct mutex *l)
 	futex_wake(&l->state.v, 1);
 }
 
-void lockrank_acquire(const struct mutex *l)
+void lockrank_acquire(uint32_t rank)
 {
 	struct m *mp = getm();
 
 	if (!mp)
 		return;
-	if (mp->lockranks >> l->rank)
+	if (mp->lockranks >> rank)
 		throw_("lock order: a lock of the same or a later rank is held");
-	mp->lockranks |= UINT64_C(1) << l->rank;
+	mp->lockranks |= UINT64_C(1) << rank;
 }
 
-void lockrank_release(const struct mutex *l)
+void lockrank_release(uint32_t rank)
 {
 	struct m *mp = getm();
 
 	if (!mp)
 		return;
-	if (!(mp->lockranks >> l->rank & 1))
+	if (!(mp->lockranks >> rank & 1))
 		throw_("unlock of a lock that is not held");
-	mp->lockranks &= ~(UINT64_C(1) << l->rank);
+	mp->lockranks &= ~(UINT64_C(1) << rank);
 }
 
 void lockrank_assert_held(const struct mutex *l)

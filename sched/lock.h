@@ -29,14 +29,14 @@ static inline void mutex_init(struct mutex *l, enum lockrank rank)
 
 void lock_slow(struct mutex *l);
 void unlock_slow(struct mutex *l);
-void lockrank_acquire(const struct mutex *l);
-void lockrank_release(const struct mutex *l);
+void lockrank_acquire(uint32_t rank);
+void lockrank_release(uint32_t rank);
 void lockrank_assert_held(const struct mutex *l);
 
 static inline void lock(struct mutex *l)
 {
 	if (IS_ENABLED(CONFIG_DEBUG))
-		lockrank_acquire(l);
+		lockrank_acquire(l->rank);
 	if (unlikely(!cas_u32(&l->state, 0, 1)))
 		lock_slow(l);
 }
@@ -46,14 +46,14 @@ static inline bool trylock(struct mutex *l)
 	if (!cas_u32(&l->state, 0, 1))
 		return false;
 	if (IS_ENABLED(CONFIG_DEBUG))
-		lockrank_acquire(l);
+		lockrank_acquire(l->rank);
 	return true;
 }
 
 static inline void unlock(struct mutex *l)
 {
 	if (IS_ENABLED(CONFIG_DEBUG))
-		lockrank_release(l);
+		lockrank_release(l->rank);
 	if (unlikely(xchg_u32(&l->state, 0) == 2))
 		unlock_slow(l);
 }

@@ -58,4 +58,15 @@ uint32_t mthreads(void);
 /* Calls each for every M with a thread. */
 void forEachM(void (*each)(struct m *mp, void *arg), void *arg);
 
+/* A number by chance, of the calling thread's M: xorshift32, any number but 0 as a seed. */
+static inline uint32_t mrand(struct m *mp)
+{
+	uint32_t x = mp->rand;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return mp->rand = x;
+}
+
 #endif

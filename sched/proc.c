@@ -352,17 +352,6 @@ static inline void become_spinning(struct m *mp)
 	add_u32(&sched.nmspinning, 1);
 }
 
-/* xorshift32: any number but 0 as a seed. */
-static uint32_t mrand(struct m *mp)
-{
-	uint32_t x = mp->rand;
-
-	x ^= x << 13;
-	x ^= x >> 17;
-	x ^= x << 5;
-	return mp->rand = x;
-}
-
 static uint32_t gcd(uint32_t a, uint32_t b)
 {
 	while (b) {

@@ -253,6 +253,99 @@ URGE_API void urge_nopreempt_end(void);
 URGE_API void urge_external_begin(void);
 URGE_API void urge_external_end(void);
 
+/* ---- channels ------------------------------------------------------------------------------ */
+
+/*
+ * A channel carries elements of one size from goroutine to goroutine, first in, first out. A send
+ * on a channel without room waits for a receiver, a receive on an empty one for a sender; who has
+ * waited longest goes first. Nothing but the memory of the elements is copied: who owns what they
+ * point to changes hands by the program's own rules.
+ *
+ * A nil channel, NULL, is never ready: to wait on it is to wait for ever, or until the deadline.
+ *
+ * What sends before a receive has been written before the receive returns; so has what a receiver
+ * from a channel of capacity n wrote before the n-th receive, when the send that follows it
+ * returns; and what was written before a close, when a receive returns because of it.
+ */
+typedef struct urge_chan urge_chan;
+
+/*
+ * Makes a channel for elements of elem_size bytes (0 to 64 KiB), of which it buffers capacity (0:
+ * none, each send meets its receiver). NULL and errno = ENOMEM without memory; a size out of range
+ * is fatal. The caller owns it. Any thread, also before boot.
+ */
+URGE_API urge_chan *urge_chan_make(size_t elem_size, size_t capacity);
+
+/*
+ * Frees a channel and what it buffers. No other call on it may be under way or come later; fatal
+ * if goroutines wait on it. A call counts as over for this as soon as it can return: a receiver may
+ * free the channel at once when the last element has come, and so may the one that has closed it
+ * while others waited in a plain send or receive (a select may look at its channels once more until it
+ * has returned). Those that urge_main has discarded don't count. NULL is ignored. Any thread,
+ * also without a running urge_main.
+ */
+URGE_API void urge_chan_free(urge_chan *c);
+
+/*
+ * Sends *elem, NULL for zeros; waits while there is no room. Returns 0; -EPIPE when the channel is
+ * closed or is closed during the wait; -EPERM when the caller is no goroutine; for a goroutine that is
+ * bound to a context its error, -ECANCELED or -ETIMEDOUT. Nothing was sent then.
+ *
+ * try: never waits, -EAGAIN when it would have to. Any thread. until: -ETIMEDOUT when the deadline
+ * passes, or has passed and the call would have to wait; deadline 0 is try. -ENOMEM when there is no
+ * room for the timer.
+ */
+URGE_API int urge_send(urge_chan *c, const void *elem);
+URGE_API int urge_try_send(urge_chan *c, const void *elem);
+URGE_API int urge_send_until(urge_chan *c, const void *elem, int64_t deadline);
+
+/*
+ * Receives into *elem, NULL to discard; waits while there is nothing. Returns 0; -EPIPE when the
+ * channel is closed and empty, *elem is zeros then; other errors and forms as for send, *elem is as it
+ * was then.
+ */
+URGE_API int urge_recv(urge_chan *c, void *elem);
+URGE_API int urge_try_recv(urge_chan *c, void *elem);
+URGE_API int urge_recv_until(urge_chan *c, void *elem, int64_t deadline);
+
+/*
+ * Closes: what is buffered can still be received, then receives return -EPIPE at once, and sends at
+ * once. All who wait are woken. Fatal on a closed or a nil channel. Any thread.
+ */
+URGE_API void urge_close_chan(urge_chan *c);
+
+/* Elements in the buffer, about; its capacity. 0 for NULL. Any thread. */
+URGE_API size_t urge_chan_len(const urge_chan *c);
+URGE_API size_t urge_chan_cap(const urge_chan *c);
+
+/* ---- select -------------------------------------------------------------------------------- */
+
+enum { URGE_SEND = 1, URGE_RECV = 2 };
+
+/* One send or receive that select may choose; a nil channel's is never possible. */
+struct urge_case {
+	urge_chan *chan;
+	int op;     /* URGE_SEND or URGE_RECV */
+	void *elem; /* as in urge_send and urge_recv */
+	int result; /* set in the case that went: 0, or -EPIPE when its channel is closed */
+};
+
+/*
+ * Does one of n sends and receives, the first that is possible; if several are, one of them by
+ * chance, each with the same. The same channel may be in several cases. Returns the index of the
+ * case, whose result is set; the others have not happened. With no case that can ever go, it
+ * waits for ever.
+ *
+ * try: never waits; -EAGAIN when no case was possible, all at one instant. Any thread. until:
+ * -ETIMEDOUT when the deadline passes, or has passed and the call would have to wait; deadline 0 is
+ * try. Else -EPERM when the caller is no goroutine; -EINVAL for more than 65536 cases or another
+ * op; -ENOMEM when there is no memory for many cases, or no room for the timer; the error of the
+ * context that the goroutine is bound to.
+ */
+URGE_API int urge_select(struct urge_case *cases, size_t n);
+URGE_API int urge_try_select(struct urge_case *cases, size_t n);
+URGE_API int urge_select_until(struct urge_case *cases, size_t n, int64_t deadline);
+
 /* ---- the scheduler ------------------------------------------------------------------------- */
 
 /*

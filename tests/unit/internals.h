@@ -16,6 +16,7 @@ extern "C" {
 #include "kernelshim/procfs.h"
 #include "kernelshim/thread.h"
 #include "kernelshim/vm.h"
+#include "sched/chan.h"
 #include "sched/gqueue.h"
 #include "sched/lock.h"
 #include "sched/proc.h"

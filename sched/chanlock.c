@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/chanlock.h"
+
+#include "kernelshim/futex.h"
+
+enum { SPINS = 100 };
+
+struct atomic_u32 chanlock_sleepers cacheline_aligned;
+
+noinline void chanlock_slow(struct chanlock *l)
+{
+	for (int i = 0; i < SPINS; i++) {
+		cpu_relax();
+		if (load_rlx_u32(&l->held) == 0 && cas_u32(&l->held, 0, 1))
+			return;
+	}
+	add_u32(&chanlock_sleepers, 1);
+	mb_rare(); /* pairs with mb_frequent in chanlock_release */
+	while (!cas_u32(&l->held, 0, 1))
+		futex_wait(&l->held.v, 1, -1);
+	sub_u32(&chanlock_sleepers, 1);
+}
+
+noinline void chanlock_wake(const struct chanlock *l)
+{
+	futex_wake(&l->held.v, 1);
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * select: the first that is possible of several sends and receives.
+ *
+ *	1. Look at all channels without their locks, choose among those that look ready, each with
+ *	   the same chance, lock that one's channel, and do it. Mostly that is all.
+ *	2. Else lock all channels, in the order of their addresses, and look again. Now "none" is
+ *	   true at one instant: a select that must not wait returns -EAGAIN.
+ *	3. Else put an entry into the queue of each channel, all with the same ticket (wait.h),
+ *	   and park; the locks are released on the new side of the switch.
+ *	4. Awake, by the one who has claimed the ticket: take the other entries out, each with its
+ *	   channel's lock. The winner's channel is not locked again.
+ *
+ * Step 3 releases the locks with the help of an array on the stack of a goroutine that may be
+ * running again by then:
+ *
+ *	new side of the switch			the goroutine, woken through a channel that is unlocked
+ *	unlock of the n-th channel
+ *	reads what the next one is		step 4 locks every channel that is not the winner's,
+ *	unlock of the next			so it stays until the last one has been unlocked
+ *
+ * Entries and order stand on the stack for a few cases, else in memory from malloc, which is got
+ * before the runtime is entered and given back after.
+ *
+ * Go permutes the cases, sorts them by address and locks all channels at each select. The look
+ * without locks is what makes a select among ready channels cheap; a choice that turns out to be taken
+ * by somebody else goes on with step 2. Rejected: a random start and the first ready case from
+ * there on; the one behind a gap of cases that are not ready would be chosen more often.
+ */
+#define URGE_KEEP_ERRNO
+#include "sched/chan.h"
+
+#include "kernelshim/clock.h"
+#include "sched/m.h"
+#include "sched/proc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { CASES_MAX = 65536, CASES_ON_STACK = 8 };
+
+/* What only a select that does not succeed at first sight needs. */
+struct selection {
+	struct urge_case *cases;
+	size_t n;
+	struct sudog *entries; /* one for each case */
+	uint32_t *order;       /* the cases with a channel, by the channel's address */
+	size_t norder;
+};
+
+/* ---- chance -------------------------------------------------------------------------------- */
+
+/* From 0 to n - 1. A thread that is no M takes the clock for a die. */
+static uint32_t below(struct m *mp, uint32_t n)
+{
+	uint32_t x = mp ? mrand(mp) : (uint32_t)nanotime() * UINT32_C(0x9e3779b1);
+
+	return (uint32_t)((uint64_t)x * n >> 32);
+}
+
+static inline bool may_go(const struct urge_case *k)
+{
+	if (!k->chan)
+		return false;
+	return k->op == URGE_SEND ? chan_may_send(k->chan) : chan_may_recv(k->chan);
+}
+
+/* The number of the r-th bit that is set, from 0. */
+static inline unsigned nth_bit(uint64_t bits, uint32_t r)
+{
+	while (r-- > 0)
+		bits &= bits - 1;
+	return (unsigned)__builtin_ctzll(bits);
+}
+
+/* One of the cases that look ready, each with the same chance; n if there is none. */
+static size_t choose(struct m *mp, const struct urge_case *cases, size_t n)
+{
+	size_t chosen = n;
+	uint32_t seen = 0;
+
+	for (size_t at = 0; at < n; at += 64) {
+		size_t block = n - at < 64 ? n - at : 64;
+		uint64_t ready = 0;
+		uint32_t count, r;
+
+		for (size_t i = 0; i < block; i++)
+			ready |= (uint64_t)may_go(&cases[at + i]) << i;
+		if (!ready)
+			continue;
+		count = (uint32_t)__builtin_popcountll(ready);
+		seen += count;
+		r = seen == 1 ? 0 : below(mp, seen);
+		if (r < count) /* with a chance of count / seen, and then any of them */
+			chosen = at + nth_bit(ready, r);
+	}
+	return chosen;
+}
+
+/* ---- one case ------------------------------------------------------------------------------ */
+
+static inline int attempt(struct urge_case *k, struct g **ready)
+{
+	return k->op == URGE_SEND ? chan_send_locked(k->chan, k->elem, ready)
+				  : chan_recv_locked(k->chan, k->elem, ready);
+}
+
+/* Step 1. The case that went, or n. */
+static size_t select_at_sight(struct m *mp, struct urge_case *cases, size_t n)
+{
+	struct g *ready = NULL;
+	size_t i = choose(mp, cases, n);
+	struct urge_chan *c;
+	int err;
+
+	if (i == n)
+		return n;
+	c = cases[i].chan;
+	chanlock(&c->lock);
+	err = attempt(&cases[i], &ready);
+	chanunlock(&c->lock);
+	if (err == -EAGAIN)
+		return n;
+	if (ready)
+		goready(ready);
+	cases[i].result = err;
+	return i;
+}
+
+/* ---- all channels -------------------------------------------------------------------------- */
+
+static inline struct urge_chan *chan_at(const struct selection *s, size_t i)
+{
+	return s->cases[s->order[i]].chan;
+}
+
+static void sift_down(const struct selection *s, size_t n, size_t i)
+{
+	uint32_t k = s->order[i];
+
+	for (size_t child; (child = 2 * i + 1) < n; i = child) {
+		if (child + 1 < n && chan_at(s, child) < chan_at(s, child + 1))
+			child++;
+		if (chan_at(s, child) <= s->cases[k].chan)
+			break;
+		s->order[i] = s->order[child];
+	}
+	s->order[i] = k;
+}
+
+/* A heap sort: no memory, and no case takes long. */
+static void sort_cases(struct selection *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->cases[i].chan)
+			s->order[n++] = (uint32_t)i;
+	s->norder = n;
+	for (size_t i = n / 2; i-- > 0;)
+		sift_down(s, n, i);
+	while (n > 1) {
+		uint32_t last = s->order[--n];
+
+		s->order[n] = s->order[0];
+		s->order[0] = last;
+		sift_down(s, n, 0);
+	}
+}
+
+static void lock_all(const struct selection *s)
+{
+	if (s->norder == 0)
+		return;
+	if (IS_ENABLED(CONFIG_DEBUG))
+		lockrank_acquire(RANK_CHAN);
+	for (size_t i = 0; i < s->norder; i++)
+		if (i == 0 || chan_at(s, i) != chan_at(s, i - 1))
+			chanlock_take(&chan_at(s, i)->lock);
+}
+
+/* After the last release *s and its cases may be gone: see the head of the file. */
+static void unlock_all(const struct selection *s)
+{
+	struct urge_chan *c;
+
+	if (s->norder == 0)
+		return;
+	if (IS_ENABLED(CONFIG_DEBUG))
+		lockrank_release(RANK_CHAN);
+	c = chan_at(s, 0);
+	for (size_t i = 1, n = s->norder; i < n; i++) {
+		struct urge_chan *next = chan_at(s, i);
+
+		if (next != c)
+			chanlock_release(&c->lock);
+		c = next;
+	}
+	chanlock_release(&c->lock);
+}
+
+/* With all locks: the case that went; n if none can go, which is true at this instant. */
+static size_t select_locked(struct m *mp, const struct selection *s, struct g **ready)
+{
+	for (;;) {
+		size_t i = choose(mp, s->cases, s->n);
+
+		if (i == s->n)
+			return i;
+		s->cases[i].result = attempt(&s->cases[i], ready);
+		if (s->cases[i].result != -EAGAIN)
+			return i;
+		/* it looked ready for an entry whose wait was over; the entry is gone now */
+	}
+}
+
+/* ---- waiting ------------------------------------------------------------------------------- */
+
+static inline struct waitq *queue_of(const struct urge_case *k)
+{
+	return k->op == URGE_SEND ? &k->chan->sendq : &k->chan->recvq;
+}
+
+static void enqueue_all(const struct selection *s, struct g *gp, uint32_t ticket)
+{
+	for (size_t i = 0; i < s->norder; i++) {
+		struct urge_case *k = &s->cases[s->order[i]];
+		struct sudog *sg = &s->entries[s->order[i]];
+
+		*sg = (struct sudog){ .gp = gp, .elem = k->elem, .ticket = ticket };
+		chan_enqueue(k->chan, queue_of(k), sg);
+	}
+}
+
+/*
+ * Step 4: takes out what is still in a queue; the case that has won, n if it was none. Only the
+ * winner's own result may be read without the lock: whoever wrote it has readied the caller.
+ */
+static size_t dequeue_all(const struct selection *s)
+{
+	size_t winner = s->n;
+
+	for (size_t i = 0, end; i < s->norder; i = end) {
+		struct urge_chan *c = chan_at(s, i);
+		bool alone;
+
+		for (end = i + 1; end < s->norder && chan_at(s, end) == c;)
+			end++;
+		alone = end == i + 1;
+		if (alone && s->entries[s->order[i]].result != WAITS) {
+			winner = s->order[i];
+			continue;
+		}
+		chanlock(&c->lock);
+		for (size_t j = i; j < end; j++) {
+			uint32_t k = s->order[j];
+
+			chan_dequeue(queue_of(&s->cases[k]), &s->entries[k]);
+			if (s->entries[k].result != WAITS)
+				winner = k;
+		}
+		chanunlock(&c->lock);
+	}
+	return winner;
+}
+
+static bool unlock_all_after(struct g *gp, void *arg)
+{
+	(void)gp;
+	unlock_all(arg);
+	return true;
+}
+
+/* Steps 2 to 4. The case that went, or -errno. */
+static int select_slow(struct selection *s, int64_t deadline)
+{
+	struct m *mp = enter(); /* NULL on a thread, which does not wait */
+	struct g *ready = NULL;
+	uint32_t ticket;
+	size_t i;
+	int err;
+
+	sort_cases(s);
+	lock_all(s);
+	i = select_locked(mp, s, &ready);
+	if (i < s->n || deadline == 0) {
+		unlock_all(s);
+		if (ready)
+			goready(ready);
+		err = i < s->n ? (int)i : -EAGAIN;
+	} else {
+		struct g *gp = mp->curg;
+
+		ticket = wait_open(gp, true, deadline);
+		enqueue_all(s, gp, ticket);
+		gp->waitobj = s->norder > 0 ? chan_at(s, 0) : NULL;
+		err = gopark_until(unlock_all_after, s, s->n > 0 ? WAIT_SELECT : WAIT_SELECTNOCASES,
+				   ticket, deadline);
+		i = dequeue_all(s);
+		if (i < s->n) {
+			s->cases[i].result = s->entries[i].result;
+			err = (int)i;
+		}
+	}
+	if (mp)
+		leave();
+	return err;
+}
+
+static noinline int select_few(struct urge_case *cases, size_t n, int64_t deadline)
+{
+	struct sudog entries[CASES_ON_STACK];
+	uint32_t order[CASES_ON_STACK];
+	struct selection s = { .cases = cases, .n = n, .entries = entries, .order = order };
+
+	return select_slow(&s, deadline);
+}
+
+static noinline int select_many(struct urge_case *cases, size_t n, int64_t deadline)
+{
+	struct selection s = { .cases = cases, .n = n };
+	int result;
+
+	s.entries = malloc(n * (sizeof(*s.entries) + sizeof(*s.order)));
+	if (!s.entries)
+		return -ENOMEM;
+	s.order = (uint32_t *)(s.entries + n);
+	result = select_slow(&s, deadline);
+	free(s.entries);
+	return result;
+}
+
+/* ---- the calls ----------------------------------------------------------------------------- */
+
+int urge_select_until(struct urge_case *cases, size_t n, int64_t deadline)
+{
+	struct m *mp;
+	size_t i;
+
+	if (n > CASES_MAX)
+		return -EINVAL;
+	for (i = 0; i < n; i++)
+		if (cases[i].op != URGE_SEND && cases[i].op != URGE_RECV)
+			return -EINVAL;
+	mp = enter();
+	if (!mp && deadline != 0)
+		return -EPERM;
+	i = select_at_sight(mp, cases, n);
+	if (mp)
+		leave();
+	if (i < n)
+		return (int)i;
+	return n <= CASES_ON_STACK ? select_few(cases, n, deadline)
+				   : select_many(cases, n, deadline);
+}
+
+int urge_select(struct urge_case *cases, size_t n)
+{
+	return urge_select_until(cases, n, URGE_FOREVER);
+}
+
+int urge_try_select(struct urge_case *cases, size_t n)
+{
+	return urge_select_until(cases, n, 0);
+}
