@@ -18,6 +18,7 @@
 
 #include "kernelshim/clock.h"
 #include "kernelshim/futex.h"
+#include "sched/allp.h"
 #include "sched/fatal.h"
 #include "sched/g.h"
 #include "sched/gqueue.h"
@@ -126,13 +127,12 @@ static void pass_turn(void)
 static void stop_syscalls(void)
 {
 	lock(&sched.lock);
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		if (cas_u32(&allp[i]->status, Psyscall, Pidle)) {
-			store_rlx_ptr(&allp[i]->m, NULL);
-			store_rlx_u32(&allp[i]->syscalltick,
-				      load_rlx_u32(&allp[i]->syscalltick) + 1);
-			pstopped(allp[i]);
-		}
+	for_each_p(pp) if (cas_u32(&pp->status, Psyscall, Pidle))
+	{
+		store_rlx_ptr(&pp->m, NULL);
+		store_rlx_u32(&pp->syscalltick, load_rlx_u32(&pp->syscalltick) + 1);
+		pstopped(pp);
+	}
 	unlock(&sched.lock);
 }
 
@@ -144,11 +144,12 @@ static void stop(struct m *mp)
 	store_rlx_u32(&world.stopping, 1);
 	store_rlx_u32(&world.stopwait, 0);
 	world.own = mp->p;
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
-		if (load_rlx_u32(&allp[i]->status) == Pdead)
+	for_each_p(pp)
+	{
+		if (load_rlx_u32(&pp->status) == Pdead)
 			continue;
-		or_u32(&allp[i]->attn, PATTN_STOP);
-		if (allp[i] != mp->p)
+		or_u32(&pp->attn, PATTN_STOP);
+		if (pp != mp->p)
 			add_u32(&world.stopwait, 1);
 	}
 	for (struct p *pp; (pp = pidleget()) != NULL;)
@@ -157,9 +158,8 @@ static void stop(struct m *mp)
 	mb_rare(); /* pairs with mb_frequent in urge_entersyscall */
 	while ((left = load_acq_u32(&world.stopwait)) != 0) {
 		stop_syscalls();
-		for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-			if (allp[i] != mp->p && load_rlx_u32(&allp[i]->status) == Prunning)
-				preemptone(allp[i]);
+		for_each_p(pp) if (pp != mp->p && load_rlx_u32(&pp->status) == Prunning)
+			preemptone(pp);
 		futex_wait(&world.stopwait.v, left, nanotime() + RETRY_NS);
 	}
 }
@@ -171,9 +171,8 @@ static void start(void)
 	lock(&sched.lock);
 	store_rlx_u32(&world.stopping, 0);
 	world.own = NULL;
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
-		struct p *pp = allp[i];
-
+	for_each_p(pp)
+	{
 		and_u32(&pp->attn, ~(uint32_t)PATTN_STOP);
 		if (load_rlx_u32(&pp->status) != Pgcstop)
 			continue;

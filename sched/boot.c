@@ -36,6 +36,7 @@
 #include "sched/netpoll.h"
 #include "sched/p.h"
 #include "sched/proc.h"
+#include "sched/procresize.h"
 #include "sched/runq.h"
 #include "sched/stack.h"
 #include "sched/switch.h"
@@ -285,17 +286,15 @@ void urge_external_end(void)
 
 int urge_gomaxprocs(int n)
 {
-	int old = load_acq_i32(&sched.gomaxprocs);
 	struct m *mp;
-	int err;
 
 	if (n < 1)
-		return old;
+		return load_acq_i32(&sched.gomaxprocs);
 	if (!load_acq_u32(&sched.running))
 		return -EPERM;
 	mp = enter();
-	err = procresize(n);
+	n = procresize(n);
 	if (mp)
 		leave();
-	return err ? err : old;
+	return n;
 }

@@ -13,6 +13,7 @@
 #include "sched/deadlock.h"
 
 #include "kernelshim/thread.h"
+#include "sched/allp.h"
 #include "sched/boot.h"
 #include "sched/fatal.h"
 #include "sched/g.h"
@@ -54,8 +55,7 @@ static uint64_t switches(void)
 {
 	uint64_t n = 0;
 
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		n += load_rlx_u64(&allp[i]->schedtick) + load_rlx_u64(&allp[i]->inherits);
+	for_each_p(pp) n += load_rlx_u64(&pp->schedtick) + load_rlx_u64(&pp->inherits);
 	return n;
 }
 

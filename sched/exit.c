@@ -23,6 +23,7 @@
 #include "kernelshim/futex.h"
 #include "kernelshim/thread.h"
 #include "preempt/preempt.h"
+#include "sched/allp.h"
 #include "sched/boot.h"
 #include "sched/fatal.h"
 #include "sched/g.h"
@@ -58,9 +59,8 @@ void world_end(void)
 	ending.complained = false;
 	store_rel_u32(&sched.running, 0);
 	store_rel_u32(&sched.phase, PHASE_EXITING);
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		or_u32(&allp[i]->attn, PATTN_EXIT);
-	lock(&sched.lock); /* whoever is about to park has done so, or will see the phase */
+	lock(&sched.lock); /* whoever is about to park or to resize has done so, or will see the phase */
+	for_each_p(pp) or_u32(&pp->attn, PATTN_EXIT);
 	unlock(&sched.lock);
 	mretire_all();
 	waitpoint_kick(&netpoll_point);

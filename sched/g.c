@@ -11,6 +11,7 @@
 #include "sched/g.h"
 
 #include "kernelshim/context.h"
+#include "sched/allp.h"
 #include "sched/fatal.h"
 #include "sched/gqueue.h"
 #include "sched/key.h"
@@ -387,8 +388,7 @@ uint64_t gcount(void)
 {
 	uint64_t n = load_acq_u64(&sched.spawned_outside);
 
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		n += load_acq_u64(&allp[i]->count.spawned) - load_acq_u64(&allp[i]->count.exited);
+	for_each_p(pp) n += load_acq_u64(&pp->count.spawned) - load_acq_u64(&pp->count.exited);
 	return n;
 }
 

@@ -21,6 +21,7 @@
 
 #include "kernelshim/clock.h"
 #include "kernelshim/futex.h"
+#include "kernelshim/rcu.h"
 #include "kernelshim/sanitizer.h"
 #include "kernelshim/thread.h"
 #include "kernelshim/vm.h"
@@ -138,6 +139,7 @@ int minit(struct m *mp, const char *name)
 	thread_set_timer_slack(1);
 	if (name)
 		thread_set_name(name);
+	rcu_register();
 	setm(mp);
 	store_rel_u32(&mp->tid, mp->tid_); /* pairs with forEachM */
 	return 0;
@@ -146,6 +148,7 @@ int minit(struct m *mp, const char *name)
 void minit_undo(struct m *mp)
 {
 	setm(NULL);
+	rcu_unregister(); /* before libc runs the destructors of the program's thread-local values */
 	altstack_remove(&mp->altstack);
 }
 

@@ -37,10 +37,10 @@ bool mpark(struct m *mp, int64_t deadline);
 
 /* ---- the template thread ------------------------------------------------------------------- */
 
-/* Starts it and sysmon, and waits until both run. 0 or -errno. */
+/* Starts it, sysmon and the reclaimer, and waits until all run. 0 or -errno. */
 int template_start(void);
 
-/* Ends both; returns when they have ended. */
+/* Ends them; returns when they have ended, but for a reclaimer that has to wait for a reader. */
 void template_stop(void);
 
 /* Threads that have been made and have not come up yet. */

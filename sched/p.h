@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ps: who owns them, the idle list, and how many there are. */
+/* Ps: who owns them, and the idle list. */
 #ifndef URGE_SCHED_P_H
 #define URGE_SCHED_P_H
 
@@ -14,6 +14,15 @@ struct p *releasep(struct m *mp);
 /* The idle list; with sched.lock. pidleget returns NULL when it is empty. */
 void pidleput(struct p *pp);
 struct p *pidleget(void);
+
+/* Takes pp out of the idle list; false: it is not there. With sched.lock. */
+bool pidleremove(struct p *pp);
+
+/*
+ * The end of a P that the caller owns: its goroutines, and those that it keeps to be used again, go
+ * to others. With sched.lock; timers_move is to follow when it is unlocked.
+ */
+void pdead(struct p *pp);
 
 /*
  * Finds a use for a P that the caller owns and no M runs: a thread if there is work for it, else the
@@ -32,14 +41,5 @@ void retirep(struct p *pp);
  * goroutines and timers go to others. False: GOMAXPROCS has grown again, the P stays.
  */
 bool pdrain(struct m *mp);
-
-/* Sets GOMAXPROCS. 0, -EINVAL or -ENOMEM, and then nothing has changed. */
-int procresize(int n);
-
-/* Boot: the first n Ps, all idle. 0 or -errno. */
-int procinit(int n);
-
-/* Return of urge_main: all Ps are nobody's again. No M runs. */
-void procreset(void);
 
 #endif

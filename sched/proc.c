@@ -33,6 +33,7 @@
 #include "kernelshim/clock.h"
 #include "kernelshim/membarrier.h"
 #include "preempt/preempt.h"
+#include "sched/allp.h"
 #include "sched/boot.h"
 #include "sched/fatal.h"
 #include "sched/g.h"
@@ -286,12 +287,16 @@ void injectglist(struct gqueue *q, uint32_t n)
 
 bool anyone_waits(void)
 {
+	const struct procs *procs;
+	bool waits = false;
+
 	if (globrunqsize() > 0)
 		return true;
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		if (!runqempty(allp[i]))
-			return true;
-	return false;
+	procs = procs_begin();
+	for (uint32_t i = 0; i < procs->count && !waits; i++)
+		waits = !runqempty(procs->p[i]);
+	procs_end();
+	return waits;
 }
 
 /* ---- spinning ------------------------------------------------------------------------------ */
@@ -368,10 +373,10 @@ static uint32_t gcd(uint32_t a, uint32_t b)
  * last round timers are run too, and runnext is not spared. *again: timers ran, so look at the
  * own queue.
  */
-static struct g *stealwork(struct m *mp, bool *again)
+static struct g *steal_from(const struct procs *procs, struct m *mp, bool *again)
 {
 	struct p *pp = mp->p;
-	uint32_t n = (uint32_t)load_rlx_i32(&sched.gomaxprocs);
+	uint32_t n = procs->n;
 
 	for (int round = 0; round < STEAL_ROUNDS; round++) {
 		bool last = round == STEAL_ROUNDS - 1;
@@ -380,7 +385,7 @@ static struct g *stealwork(struct m *mp, bool *again)
 		while (gcd(step, n) != 1)
 			step = step % n + 1;
 		for (uint32_t i = 0; i < n; i++, at = (at + step) % n) {
-			struct p *victim = allp[at];
+			struct p *victim = procs->p[at];
 			struct g *gp;
 
 			if (load_rlx_u32(&pp->attn)) {
@@ -399,6 +404,14 @@ static struct g *stealwork(struct m *mp, bool *again)
 		}
 	}
 	return NULL;
+}
+
+static struct g *stealwork(struct m *mp, bool *again)
+{
+	struct g *gp = steal_from(procs_begin(), mp, again);
+
+	procs_end();
+	return gp;
 }
 
 /* ---- findrunnable -------------------------------------------------------------------------- */

@@ -233,6 +233,7 @@ struct p {
 	/* constant */
 	int32_t id;
 	uint32_t node;
+	struct atomic_ptr next; /* the P that was made after this one; set once */
 
 	/* whoever owns it by status */
 	struct atomic_u32 status;
@@ -314,7 +315,6 @@ struct schedt {
 };
 
 extern struct schedt sched;
-extern struct p *allp[CONFIG_MAX_PROCS];
 extern struct m *allm[CONFIG_MAX_MS];
 
 #endif

@@ -8,6 +8,7 @@
 #include "kernelshim/clock.h"
 #include "kernelshim/fdprint.h"
 #include "preempt/preempt.h"
+#include "sched/allp.h"
 #include "sched/env.h"
 #include "sched/lock.h"
 #include "sched/m.h"
@@ -114,19 +115,24 @@ static void schedtrace(int64_t now)
 		fdp_str(&out, " nmidlelocked=0 stopwait=0");
 		field_flag(&out, " sysmonwait=", false);
 		fdp_char(&out, '\n');
-		for (int i = 0; i < n; i++)
-			print_p(&out, allp[i]);
+		for_each_p(pp) if (pp->id < n) print_p(&out, pp);
 		forEachM(print_m, &out);
 		forEachG(print_g, &out);
 	} else {
 		fdp_str(&out, " [ ");
-		for (int i = 0; i < n; i++) {
-			fdp_u64(&out, ringlen(allp[i]));
+		for_each_p(pp)
+		{
+			if (pp->id >= n)
+				break;
+			fdp_u64(&out, ringlen(pp));
 			fdp_char(&out, ' ');
 		}
 		fdp_str(&out, "] schedticks=[ ");
-		for (int i = 0; i < n; i++) {
-			fdp_u64(&out, load_rlx_u64(&allp[i]->schedtick));
+		for_each_p(pp)
+		{
+			if (pp->id >= n)
+				break;
+			fdp_u64(&out, load_rlx_u64(&pp->schedtick));
 			fdp_char(&out, ' ');
 		}
 		fdp_str(&out, "]\n");

@@ -2,6 +2,7 @@
 #include "sched/stats.h"
 
 #include "preempt/preempt.h"
+#include "sched/allp.h"
 #include "sched/g.h"
 #include "sched/m.h"
 #include "sched/urge.h"
@@ -16,12 +17,12 @@ void urge_stats_read(struct urge_stats *stats)
 	stats->goroutines = gcount();
 	stats->threads = mthreads();
 	stats->spawned = load_rlx_u64(&sched.spawned_outside);
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
-		const struct counters *c = &allp[i]->count;
+	for_each_p(pp)
+	{
+		const struct counters *c = &pp->count;
 
 		stats->spawned += load_rlx_u64(&c->spawned);
-		stats->switches +=
-			load_rlx_u64(&allp[i]->schedtick) + load_rlx_u64(&allp[i]->inherits);
+		stats->switches += load_rlx_u64(&pp->schedtick) + load_rlx_u64(&pp->inherits);
 		stats->steals += load_rlx_u64(&c->steals);
 		stats->parks += load_rlx_u64(&c->parks);
 		stats->preempt_deferred += load_rlx_u64(&c->deferred);

@@ -20,7 +20,9 @@
 #define URGE_SCHED_SWITCH_H
 
 #include "kernelshim/context.h"
+#include "kernelshim/rcu.h"
 #include "kernelshim/sanitizer.h"
+#include "sched/fatal.h"
 #include "sched/stack.h"
 #include "sched/tls.h"
 
@@ -64,6 +66,8 @@ static inline void switch_to(struct m *mp, struct g *old, struct g *next,
 	void **fake_stack = &mp->asan_fake_stack;
 	int32_t thread_errno;
 
+	if (IS_ENABLED(CONFIG_DEBUG) && rcu_reading()) /* it would end on another thread */
+		fatal("urge: a goroutine blocks or yields in an RCU read section");
 	if (old != &mp->g0) /* a stack's last exit gives its fake stack up */
 		fake_stack = fn == goexit_after ? NULL : &old->top->asan_fake_stack;
 	if (unlikely(old->canary))

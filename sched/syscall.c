@@ -96,6 +96,8 @@ void urge_exitsyscall(void)
 	mp->incall = false;
 	if (load_rlx_u32(&pp->attn) == 0 && load_rlx_u32(&pp->syscalltick) == mp->syscalltick &&
 	    cas_u32(&pp->status, Psyscall, Prunning)) {
+		/* another M may have had it meanwhile, in a system call that began as ours ended */
+		store_rlx_ptr(&pp->m, mp);
 		mp->p = pp;
 		store_rlx_u32(&pp->syscalltick, mp->syscalltick + 1);
 		casgstatus(gp, Gsyscall, Grunning);

@@ -29,6 +29,7 @@
 #include "kernelshim/clock.h"
 #include "kernelshim/thread.h"
 #include "preempt/preempt.h"
+#include "sched/allp.h"
 #include "sched/boot.h"
 #include "sched/deadlock.h"
 #include "sched/exit.h"
@@ -37,6 +38,7 @@
 #include "sched/netpoll.h"
 #include "sched/p.h"
 #include "sched/proc.h"
+#include "sched/procresize.h"
 #include "sched/runq.h"
 #include "sched/schedtrace.h"
 #include "sched/syscall.h"
@@ -139,12 +141,14 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits)
 static int64_t retake(int64_t now)
 {
 	bool waits = anyone_waits();
+	const struct procs *procs;
 	int64_t next = INT64_MAX;
 
 	if (world_exiting())
 		return INT64_MAX; /* world_exit_tick sees to them, and must not see our signals */
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
-		struct p *pp = allp[i];
+	procs = procs_begin();
+	for (uint32_t i = 0; i < procs->count; i++) {
+		struct p *pp = procs->p[i];
 
 		switch (load_acq_u32(&pp->status)) { /* pairs with store_rel in acquirep */
 		case Prunning:
@@ -157,6 +161,8 @@ static int64_t retake(int64_t now)
 			break;
 		}
 	}
+	procs_end();
+	procs_trim();
 	return next;
 }
 

@@ -19,8 +19,10 @@
 #include "kernelshim/clock.h"
 #include "kernelshim/fault.h"
 #include "kernelshim/futex.h"
+#include "kernelshim/rcu.h"
 #include "kernelshim/thread.h"
 #include "preempt/preempt.h"
+#include "sched/allp.h"
 #include "sched/boot.h"
 #include "sched/exit.h"
 #include "sched/fatal.h"
@@ -54,8 +56,8 @@ static struct {
 	struct atomic_u32 poke;    /* futex: something to do */
 	struct atomic_u32 reclaim; /* free goroutines to look at */
 	struct atomic_u32 stop;
-	struct atomic_u32 up; /* futex: template and sysmon that run */
-	pthread_t thread, sysmon;
+	struct atomic_u32 up; /* futex: sysmon, reclaimer and template that run */
+	pthread_t thread, sysmon, reclaimer;
 } template = { .lock = MUTEX_INIT(RANK_TEMPLATE) };
 
 static void poke(void)
@@ -255,6 +257,7 @@ static void *template_main(void *unused)
 
 	(void)unused;
 	thread_counts();
+	rcu_register(); /* it looks for work on behalf of Ps that get no thread */
 	thread_set_name("urge-template");
 	store_rel_u32(&template.up, load_rlx_u32(&template.up) + 1);
 	futex_wake(&template.up.v, 1);
@@ -288,7 +291,16 @@ static void *template_main(void *unused)
 		futex_wait(&template.poke.v, 0, deadline);
 		xchg_u32(&template.poke, 0);
 	}
+	rcu_unregister();
 	return NULL;
+}
+
+static void *reclaimer_thread(void *world)
+{
+	thread_counts();
+	store_rel_u32(&template.up, load_rlx_u32(&template.up) + 1);
+	futex_wake(&template.up.v, 1);
+	return reclaimer_main(world);
 }
 
 static void *sysmon_main(void *unused)
@@ -316,38 +328,71 @@ static void wait_up(uint32_t n)
 		futex_wait(&template.up.v, up, -1);
 }
 
-int template_start(void)
+static void stop_sysmon(void)
+{
+	sysmon_stop();
+	pthread_join(template.sysmon, NULL);
+	sub_u32(&sched.nthreads, 1);
+}
+
+static void stop_reclaimer(void)
+{
+	if (reclaimer_stop())
+		pthread_join(template.reclaimer, NULL);
+	else
+		pthread_detach(template.reclaimer);
+	sub_u32(&sched.nthreads, 1);
+}
+
+static int start_sysmon(void)
 {
 	struct m *mp = allocm();
-	uint64_t all = ALL_SIGNALS, old;
 	int err;
 
 	if (!mp)
 		return -ENOMEM;
+	err = thread_new(&template.sysmon, sysmon_main, mp, true);
+	if (err) {
+		mfree(mp);
+		return err;
+	}
+	wait_up(1);
+	if (load_acq_u32(&template.up) < 100)
+		return 0;
+	pthread_join(template.sysmon, NULL);
+	sub_u32(&sched.nthreads, 1);
+	return -ENOMEM;
+}
+
+static int start_others(void)
+{
+	int err = thread_new(&template.reclaimer, reclaimer_thread, reclaimer_prepare(), true);
+
+	if (err)
+		return err;
+	wait_up(2);
+	err = thread_new(&template.thread, template_main, NULL, true);
+	if (err)
+		stop_reclaimer();
+	else
+		wait_up(3);
+	return err;
+}
+
+int template_start(void)
+{
+	uint64_t all = ALL_SIGNALS, old;
+	int err;
+
 	store_rlx_u32(&template.stop, 0);
 	store_rlx_u32(&template.poke, 0);
 	store_rlx_u32(&template.up, 0);
 	thread_sigmask(SIG_SETMASK, &all, &old); /* inherited: they take no signals */
-	err = thread_new(&template.sysmon, sysmon_main, mp, true);
-	if (err) {
-		mfree(mp);
-	} else {
-		wait_up(1);
-		if (load_acq_u32(&template.up) >= 100) {
-			pthread_join(template.sysmon, NULL);
-			sub_u32(&sched.nthreads, 1);
-			err = -ENOMEM;
-		}
-	}
+	err = start_sysmon();
 	if (!err) {
-		err = thread_new(&template.thread, template_main, NULL, true);
-		if (err) {
-			sysmon_stop();
-			pthread_join(template.sysmon, NULL);
-			sub_u32(&sched.nthreads, 1);
-		} else {
-			wait_up(2);
-		}
+		err = start_others();
+		if (err)
+			stop_sysmon();
 	}
 	thread_sigmask(SIG_SETMASK, &old, NULL);
 	return err;
@@ -363,9 +408,9 @@ void template_stop(void)
 	/* those that it has just made are on their way to a slot, where the sweep below must find them */
 	while ((starting = load_acq_u32(&template.starting)) != 0) /* pairs with sub_u32 in place */
 		futex_wait(&template.starting.v, starting, nanotime() + STARTING_LOOK);
-	sysmon_stop();
-	pthread_join(template.sysmon, NULL);
-	sub_u32(&sched.nthreads, 2);
+	sub_u32(&sched.nthreads, 1);
+	stop_sysmon();
+	stop_reclaimer();
 	for (int i = 0; i < SPARE_MS; i++) {
 		struct m *mp = xchg_ptr(&template.spares[i], NULL);
 

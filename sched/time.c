@@ -4,6 +4,7 @@
 
 #include "kernelshim/clock.h"
 #include "kernelshim/vm.h"
+#include "sched/allp.h"
 #include "sched/fatal.h"
 #include "sched/lock.h"
 #include "sched/netpoll.h"
@@ -143,15 +144,23 @@ bool timer_add(struct p *pp, struct timer *t, int64_t when)
 {
 	const struct timerslot s = { when, (uintptr_t)t };
 
+	const struct procs *procs;
+	bool ok;
+
 	if (likely(add(pp, s)))
 		return true;
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
-		if (add(allp[i], s)) {
-			timers_cover(when);
-			return true;
-		}
+	procs = procs_begin();
+	ok = false;
+	for (uint32_t i = 0; i < procs->n && !ok; i++) {
+		ok = add(procs->p[i], s);
+		/* it died meanwhile, and nobody will look there again */
+		if (ok && load_acq_u32(&procs->p[i]->status) == Pdead && timer_remove(t))
+			ok = false;
 	}
-	return false;
+	procs_end();
+	if (ok)
+		timers_cover(when);
+	return ok;
 }
 
 bool timer_remove(struct timer *t)
@@ -233,23 +242,27 @@ uint32_t timers_run(struct p *pp, int64_t now)
 
 uint32_t timers_run_all(int64_t now)
 {
+	const struct procs *procs = procs_begin();
 	uint32_t ran = 0;
 
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		ran += timers_run(allp[i], now);
+	for (uint32_t i = 0; i < procs->count; i++)
+		ran += timers_run(procs->p[i], now);
+	procs_end();
 	return ran;
 }
 
 int64_t timers_earliest(void)
 {
+	const struct procs *procs = procs_begin();
 	int64_t earliest = INT64_MAX;
 
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
-		int64_t when = load_acq_i64(&allp[i]->timers.minwhen);
+	for (uint32_t i = 0; i < procs->count; i++) {
+		int64_t when = load_acq_i64(&procs->p[i]->timers.minwhen);
 
 		if (when < earliest)
 			earliest = when;
 	}
+	procs_end();
 	return earliest;
 }
 
@@ -291,10 +304,12 @@ static bool move_some(struct timerheap *from, struct timerheap *to)
 
 void timers_move(struct p *from)
 {
-	while (move_some(&from->timers, &allp[0]->timers))
+	struct timerheap *to = &p_first()->timers;
+
+	while (move_some(&from->timers, to))
 		;
 	timers_cover(load_acq_i64(&from->timers.minwhen));
-	timers_cover(load_acq_i64(&allp[0]->timers.minwhen));
+	timers_cover(load_acq_i64(&to->minwhen));
 }
 
 /* ---- sleep --------------------------------------------------------------------------------- */

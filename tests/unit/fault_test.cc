@@ -121,7 +121,7 @@ TEST_F(Fault, NoDescriptorsMeansNoWorldAndNoLeak)
 
 TEST_F(Fault, NoThreadsForSysmonMeansNoWorld)
 {
-	for (uint32_t skip = 0; skip < 2; skip++) { /* sysmon, the template thread */
+	for (uint32_t skip = 0; skip < 3; skip++) { /* sysmon, the reclaimer, the template thread */
 		fault_arm(FAULT_THREAD, skip, 1);
 		EXPECT_EQ(run_world(), -EAGAIN);
 	}
@@ -129,13 +129,13 @@ TEST_F(Fault, NoThreadsForSysmonMeansNoWorld)
 
 TEST_F(Fault, NoMoreThreadsMeansFewerThreads)
 {
-	fault_arm(FAULT_THREAD, 2, 1000000);
+	fault_arm(FAULT_THREAD, 3, 1000000);
 	EXPECT_EQ(run_world(), 77);
 }
 
 TEST_F(Fault, ThreadsThatComeLateAreUsed)
 {
-	fault_arm(FAULT_THREAD, 2, 3);
+	fault_arm(FAULT_THREAD, 3, 3);
 	EXPECT_EQ(run_world(), 77);
 }
 

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The set of Ps, for readers that take no lock.
+ *
+ * A snapshot {n, Ps} is never changed. procresize makes another one and publishes it; the old one
+ * is freed when every thread that may have read it is through: by RCU.
+ *
+ *	reader					procresize
+ *	rcu_lock				new: filled in
+ *	allp -> old or new			allp = new
+ *	looks at the Ps				old to the reclaimer: rcu_synchronize, free
+ *	rcu_unlock
+ *
+ * Impossible: that a reader still looks at a snapshot which is freed; that a reader which sees work
+ * in a P that is new finds a snapshot without it, since a P is published before anybody may own it.
+ *
+ * What a reader sees may be out of date, and does no harm: Ps are type-stable, a dead one's queue
+ * is empty. A P that is to go stays in the snapshots (behind n) until it is dead and its timers
+ * have moved, so who looks for work or timers misses none. sysmon, which looks at such Ps until they
+ * are gone, drops them then (procs_trim).
+ *
+ * Not in the snapshot: masks of idle Ps and of Ps with timers. They change while a snapshot lives,
+ * and a bit that is set in an old one would be lost in the new one; Go copies them while the world
+ * stands still. A P's status, queue and earliest timer say the same.
+ *
+ * Grace periods. A read section is short and never contains a switch, so tight loops on every P do
+ * not keep one from ending; only the program's own readers can. Nobody waits for one but the
+ * reclaimer, a thread that nobody waits for. It is our own, not liburcu's call_rcu: a boot without
+ * threads is -EAGAIN then and no abort, no thread is left when urge_main has returned, and any
+ * thread may retire a snapshot, registered or not.
+ *
+ * Threads of the program's do not read snapshots (they are not registered, and to register is the
+ * program's business); what they call goes over for_each_p.
+ */
+#include "sched/allp.h"
+
+#include "kernelshim/clock.h"
+#include "kernelshim/futex.h"
+#include "kernelshim/thread.h"
+#include "kernelshim/vm.h"
+
+#include <errno.h>
+
+enum { STOP_WAIT_NS = 50 * 1000 * 1000 };
+
+struct atomic_ptr allp;
+
+static struct atomic_ptr first_p;
+static struct p *last_p; /* whoever appends */
+
+static struct {
+	struct atomic_u32 alive;
+	struct atomic_ptr retired; /* those whose readers may not be through, by retired */
+	struct atomic_u32 work;    /* futex: counts what was retired, and stops */
+	struct atomic_u32 world;   /* counts reclaimers: an older one ends */
+	struct atomic_u32 ended;   /* futex: the world whose reclaimer has come to its end */
+} reclaimer;
+
+/* ---- snapshots ----------------------------------------------------------------------------- */
+
+struct procs *procs_new(uint32_t n, uint32_t count)
+{
+	size_t size = round_up(sizeof(struct procs) + count * sizeof(struct p *), vm_page_size());
+	struct procs *procs = vm_reserve(size, vm_page_size());
+	uint32_t i = 0;
+
+	if (!procs)
+		return NULL;
+	add_u32(&reclaimer.alive, 1);
+	procs->n = n;
+	procs->count = count;
+	procs->size = size;
+	for_each_p(pp)
+	{
+		if (i == count)
+			break;
+		procs->p[i++] = pp;
+	}
+	return procs;
+}
+
+void procs_free(struct procs *procs)
+{
+	sub_u32(&reclaimer.alive, 1);
+	vm_release(procs, procs->size);
+}
+
+uint32_t procs_alive(void)
+{
+	return load_acq_u32(&reclaimer.alive);
+}
+
+static void poke(void)
+{
+	add_u32(&reclaimer.work, 1);
+	futex_wake(&reclaimer.work.v, 1);
+}
+
+void procs_publish(struct procs *procs)
+{
+	struct procs *old = xchg_ptr(&allp, procs); /* pairs with load_acq in procs_begin */
+
+	if (!old)
+		return;
+	do
+		old->retired = load_rlx_ptr(&reclaimer.retired);
+	while (!cas_ptr(&reclaimer.retired, old->retired, old));
+	poke();
+}
+
+/* ---- all that were ever made --------------------------------------------------------------- */
+
+struct p *p_first(void)
+{
+	return load_acq_ptr(&first_p); /* pairs with p_append */
+}
+
+void p_append(struct p *pp)
+{
+	/* pairs with load_acq in p_first and for_each_p */
+	store_rel_ptr(last_p ? &last_p->next : &first_p, pp);
+	last_p = pp;
+}
+
+/* ---- the reclaimer ------------------------------------------------------------------------- */
+
+void *reclaimer_prepare(void)
+{
+	return (void *)(uintptr_t)add_u32(&reclaimer.world, 1);
+}
+
+/* Frees all that were retired before the call. */
+static void reclaim(void)
+{
+	struct procs *procs = xchg_ptr(&reclaimer.retired, NULL);
+
+	if (!procs)
+		return;
+	rcu_synchronize();
+	while (procs) {
+		struct procs *next = procs->retired;
+
+		procs_free(procs);
+		procs = next;
+	}
+}
+
+void *reclaimer_main(void *arg)
+{
+	uint32_t world = (uint32_t)(uintptr_t)arg, work;
+
+	thread_set_name("urge-rcu");
+	do {
+		work = load_acq_u32(&reclaimer.work); /* pairs with poke */
+		reclaim();
+		if (load_acq_u32(&reclaimer.world) == world)
+			futex_wait(&reclaimer.work.v, work, -1);
+	} while (load_acq_u32(&reclaimer.world) == world);
+	store_rel_u32(&reclaimer.ended, world); /* pairs with load_acq in reclaimer_stop */
+	futex_wake(&reclaimer.ended.v, 1);
+	return NULL;
+}
+
+bool reclaimer_stop(void)
+{
+	int64_t deadline = nanotime() + STOP_WAIT_NS;
+	uint32_t world = load_rlx_u32(&reclaimer.world), ended;
+
+	add_u32(&reclaimer.world, 1);
+	poke();
+	while ((ended = load_acq_u32(&reclaimer.ended)) != world) /* pairs with reclaimer_main */
+		if (futex_wait(&reclaimer.ended.v, ended, deadline) == -ETIMEDOUT)
+			return load_acq_u32(&reclaimer.ended) == world;
+	return true;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GOMAXPROCS: a change stops nobody.
+ *
+ *	grow					shrink
+ *	1. make the Ps that never were		1. gomaxprocs = n; mark those above it PATTN_DRAIN, and
+ *	2. publish them (allp.c)		   bury those that are idle
+ *	3. gomaxprocs = n; into the idle	2. mb_rare; bury those in system calls, by a CAS
+ *	   list, or no longer marked		3. ask the owners of the others, and sysmon to go on asking
+ *	4. somebody looks for work		4. publish what is left (allp.c)
+ *
+ * The owner of a marked P gives it up when it next comes through findrunnable (pdrain); one in a
+ * system call is given up by whoever wins its CAS, one that a stop of the world has counted by the
+ * start. Whoever buries it gives its goroutines to the global queue and its timers to P 0. A thread
+ * that asks for a change does not wait for that, so the call takes microseconds whatever runs.
+ *
+ *	entersyscall				shrink
+ *	status = Psyscall			attn |= DRAIN
+ *	mb_frequent				mb_rare
+ *	attn? then give it up			cas(status, Psyscall, Pdead)
+ *
+ * Impossible: that both miss the other, and a P above GOMAXPROCS stays with a call that never
+ * returns. A goroutine that is on no P, in a preempted system call say, needs nothing here: it
+ * takes any P when it comes back. tests/model/resize.pml and syscall.pml are the models.
+ *
+ * Rejected: to stop the world, as Go does: everybody waits for the last tight loop, milliseconds to
+ * seconds; and to wait here until the last P is dead, which a goroutine in a long call can delay at
+ * will.
+ */
+#include "sched/procresize.h"
+
+#include "kernelshim/vm.h"
+#include "preempt/preempt.h"
+#include "sched/allp.h"
+#include "sched/exit.h"
+#include "sched/lock.h"
+#include "sched/p.h"
+#include "sched/proc.h"
+#include "sched/sysmon.h"
+#include "sched/time.h"
+
+#include <errno.h>
+
+static struct mutex procresize_lock = MUTEX_INIT(RANK_PROCRESIZE);
+
+/* ---- making -------------------------------------------------------------------------------- */
+
+/* A P that has never been, dead. */
+static int pmake(int id)
+{
+	size_t size = round_up(sizeof(struct p), vm_page_size());
+	struct p *pp = vm_reserve(size, vm_page_size());
+
+	if (!pp)
+		return -ENOMEM;
+	pp->id = id;
+	store_rlx_u32(&pp->status, Pdead);
+	if (timers_init(&pp->timers, id == 0 ? RANK_TIMERS_P0 : RANK_TIMERS)) {
+		vm_release(pp, size);
+		return -ENOMEM;
+	}
+	p_append(pp);
+	return 0;
+}
+
+static int pmake_all(int n)
+{
+	int made = 0, err = 0;
+
+	for_each_p(pp) made++;
+	while (made < n && !err)
+		err = pmake(made++);
+	return err;
+}
+
+/* ---- changing ------------------------------------------------------------------------------ */
+
+/* It is dead, and nobody has to look after its timers. */
+static bool is_gone(const struct p *pp)
+{
+	return load_acq_u32(&pp->status) == Pdead && load_acq_i64(&pp->timers.minwhen) == INT64_MAX;
+}
+
+/* How many of the snapshot's Ps readers have to see. */
+static uint32_t still_there(const struct procs *procs)
+{
+	uint32_t count = procs->count, n = (uint32_t)load_rlx_i32(&sched.gomaxprocs);
+
+	while (count > n && is_gone(procs->p[count - 1]))
+		count--;
+	return count;
+}
+
+static void pgrow(struct p *pp)
+{
+	assert_held(&sched.lock);
+	if (load_rlx_u32(&pp->status) == Pdead && world_stopping()) {
+		or_u32(&pp->attn, PATTN_STOP); /* it stands still with the others */
+		store_rel_u32(&pp->status, Pgcstop);
+	} else if (load_rlx_u32(&pp->status) == Pdead) {
+		pidleput(pp);
+	} else { /* it was draining, and its owner had not come to it yet */
+		and_u32(&pp->attn, ~(uint32_t)PATTN_DRAIN);
+	}
+}
+
+static int grow(int n)
+{
+	const struct procs *old = procs_current();
+	uint32_t count = old->count > (uint32_t)n ? old->count : (uint32_t)n;
+	struct procs *procs;
+	bool exiting;
+	int from, err = pmake_all(n);
+
+	if (err)
+		return err;
+	procs = procs_new((uint32_t)n, count);
+	if (!procs)
+		return -ENOMEM;
+	procs_publish(procs);
+	lock(&sched.lock);
+	from = load_rlx_i32(&sched.gomaxprocs);
+	exiting = world_exiting(); /* else world_end is going to mark what we make here */
+	if (!exiting) {
+		store_rel_i32(&sched.gomaxprocs, n);
+		for (int i = from; i < n; i++)
+			pgrow(procs->p[i]);
+	}
+	unlock(&sched.lock);
+	if (exiting)
+		return -EPERM;
+	mb_rare(); /* pairs with mb_frequent in wakep: the Ps are idle */
+	wakep();   /* unseen: a thread of the program's may not look into queues */
+	return 0;
+}
+
+/* Those above n that nobody runs die; the others are marked. */
+static void pshrink(const struct procs *procs, int n)
+{
+	lock(&sched.lock);
+	store_rel_i32(&sched.gomaxprocs, n);
+	for (uint32_t i = (uint32_t)n; i < procs->n; i++) {
+		or_u32(&procs->p[i]->attn, PATTN_DRAIN);
+		if (pidleremove(procs->p[i]))
+			pdead(procs->p[i]);
+	}
+	unlock(&sched.lock);
+	mb_rare(); /* pairs with mb_frequent in urge_entersyscall */
+	lock(&sched.lock);
+	for (uint32_t i = (uint32_t)n; i < procs->n; i++) {
+		struct p *pp = procs->p[i];
+
+		/* (a stop has counted it, and takes it; it dies at the start) */
+		if (!world_stopping() && cas_u32(&pp->status, Psyscall, Pdead)) {
+			store_rlx_ptr(&pp->m, NULL);
+			store_rlx_u32(&pp->syscalltick, load_rlx_u32(&pp->syscalltick) + 1);
+			pdead(pp);
+		}
+	}
+	unlock(&sched.lock);
+}
+
+static int shrink(int n)
+{
+	const struct procs *old = procs_current();
+	struct procs *procs = procs_new((uint32_t)n, old->count);
+	bool left = false;
+
+	if (!procs)
+		return -ENOMEM;
+	pshrink(old, n);
+	for (uint32_t i = (uint32_t)n; i < old->n; i++) {
+		struct p *pp = old->p[i];
+
+		if (load_acq_u32(&pp->status) == Pdead) {
+			timers_move(pp);
+		} else {
+			preemptone(pp);
+			left = true;
+		}
+	}
+	if (left) /* who could not be asked now is asked after a slice, until it has come */
+		sysmon_watch();
+	procs->count = still_there(procs);
+	procs_publish(procs);
+	return 0;
+}
+
+int procresize(int n)
+{
+	int err = 0, old;
+
+	if (n > CONFIG_MAX_PROCS)
+		return -EINVAL;
+	lock(&procresize_lock);
+	old = load_rlx_i32(&sched.gomaxprocs);
+	if (n != old)
+		err = n > old ? grow(n) : shrink(n);
+	unlock(&procresize_lock);
+	return err ? err : old;
+}
+
+void procs_trim(void)
+{
+	const struct procs *old;
+	struct procs *procs = NULL;
+	uint32_t count;
+
+	if (!trylock(&procresize_lock))
+		return;
+	old = procs_current();
+	count = still_there(old);
+	if (count < old->count)
+		procs = procs_new(old->n, count);
+	if (procs)
+		procs_publish(procs);
+	unlock(&procresize_lock);
+}
+
+/* ---- boot and end -------------------------------------------------------------------------- */
+
+int procinit(int n)
+{
+	int err = pmake_all(n);
+	struct procs *procs;
+
+	if (err)
+		return err;
+	procs = procs_new((uint32_t)n, (uint32_t)n);
+	if (!procs)
+		return -ENOMEM;
+	procs_publish(procs);
+	lock(&sched.lock);
+	store_rel_i32(&sched.gomaxprocs, n);
+	for (int i = n - 1; i >= 0; i--)
+		pidleput(procs->p[i]);
+	unlock(&sched.lock);
+	return 0;
+}
+
+void procreset(void)
+{
+	struct procs *procs = xchg_ptr(&allp, NULL);
+
+	if (procs) /* no reader is left */
+		procs_free(procs);
+	for_each_p (pp)
+		timers_forget(&pp->timers);
+	lock(&sched.lock);
+	sched.pidle = NULL;
+	store_rlx_u32(&sched.npidle, 0);
+	for_each_p(pp)
+	{
+		store_rlx_u64(&pp->runqhead, load_rlx_u32(&pp->runqtail));
+		store_rlx_ptr(&pp->runnext, NULL);
+		store_rlx_ptr(&pp->m, NULL);
+		/* attn last: a stray that comes back from a system call finds one of the three */
+		store_rlx_u32(&pp->status, Pdead);
+		store_rlx_u32(&pp->syscalltick, load_rlx_u32(&pp->syscalltick) + 1);
+		store_rel_u32(&pp->attn, 0);
+		pp->link = NULL;
+		pp->gfree = NULL;
+		pp->ngfree = 0;
+		pp->goidcache = pp->goidcacheend = 0;
+		/* the goroutines that were discarded count as gone */
+		store_rlx_u64(&pp->count.exited, load_rlx_u64(&pp->count.spawned));
+	}
+	store_rlx_u64(&sched.spawned_outside, 0);
+	store_rlx_u64(&sched.goidgen, 0);
+	store_rlx_u32(&sched.nmspinning, 0);
+	sched.globq[0].q.head = sched.globq[0].q.tail = NULL;
+	store_rlx_u32(&sched.globq[0].size, 0);
+	unlock(&sched.lock);
+}

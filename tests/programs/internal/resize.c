@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GOMAXPROCS goes back and forth between 1 and 64 a thousand times a second, by a thread and by a
+ * goroutine at once, under every kind of work, alone and together: nothing is lost, and nothing
+ * happens twice. Every goroutine that was started has run once, every sleep ends once and not too
+ * early, every wait is woken once per wake-up.
+ *
+ * Then, with loops on every P that nothing can preempt: replaced snapshots are freed all the same,
+ * since grace periods do not wait for goroutines.
+ *
+ * LENGTH (10) is how many seconds it all takes, SEED its random numbers. WORK=name runs one kind only.
+ */
+#include "sched/allp.h"
+#include "tests/programs/check.h"
+
+enum { YIELDERS = 8, SLEEPERS = 64, CALLERS = 6, LOOPS = 4, SPAWNERS = 4, WAITERS = 8 };
+
+static uint32_t stop, resizing;
+static urge_waitgroup workers;
+static uint64_t seed;
+
+/* Each on a line of its own: what one worker did. */
+static struct account {
+	uint64_t began, ended; /* of whatever happens exactly once */
+	uint64_t pad[6];
+} accounts[YIELDERS + SLEEPERS + CALLERS + LOOPS + SPAWNERS + WAITERS];
+static uint32_t naccounts;
+static uint64_t early, resizes;
+
+static uint64_t worker_seed(const struct account *account)
+{
+	return (seed + (uint64_t)(account - accounts + 1) * 0x9e3779b97f4a7c15) | 1;
+}
+
+/* ---- the kinds of work --------------------------------------------------------------------- */
+
+static void yielder(void *arg)
+{
+	struct account *account = arg;
+
+	while (!LOAD(stop)) {
+		account->began++;
+		urge_yield();
+		account->ended++;
+	}
+	urge_waitgroup_done(&workers);
+}
+
+static void sleeper(void *arg)
+{
+	struct account *account = arg;
+	uint64_t random = worker_seed(account);
+
+	while (!LOAD(stop)) {
+		int64_t until = urge_now() + (int64_t)(random_next(&random) % (2 * URGE_MS));
+
+		account->began++;
+		if (urge_sleep_until(until) != 0)
+			fail("urge_sleep_until");
+		if (urge_now() < until)
+			ADD(early, 1);
+		account->ended++;
+	}
+	urge_waitgroup_done(&workers);
+}
+
+static void caller(void *arg)
+{
+	struct account *account = arg;
+	uint64_t random = worker_seed(account);
+
+	while (!LOAD(stop)) {
+		account->began++;
+		urge_entersyscall();
+		if (random_next(&random) % 8 == 0)
+			doze((int64_t)(random_next(&random) % (300 * URGE_US)));
+		urge_exitsyscall();
+		account->ended++;
+	}
+	urge_waitgroup_done(&workers);
+}
+
+/* Without a call: only a signal gets it off its P. */
+static void loop(void *arg)
+{
+	struct account *account = arg;
+
+	while (!LOAD(stop)) {
+		account->began++;
+		account->ended++;
+	}
+	urge_waitgroup_done(&workers);
+}
+
+struct children {
+	struct account *account;
+	urge_waitgroup all;
+};
+
+static void child(void *arg)
+{
+	struct children *children = arg;
+
+	ADD(children->account->ended, 1);
+	urge_waitgroup_done(&children->all);
+}
+
+/* Starts up to 300 goroutines, more than a ring holds, and waits until all have run. */
+static void spawner(void *arg)
+{
+	struct children children = { .account = arg };
+	uint64_t random = worker_seed(arg);
+
+	while (!LOAD(stop)) {
+		for (uint64_t n = random_next(&random) % 300; n > 0; n--) {
+			children.account->began++;
+			spawn(&children.all, child, &children);
+		}
+		urge_waitgroup_wait(&children.all);
+		if (children.account->began != children.account->ended)
+			fail("%llu goroutines started, %llu have run",
+			     (unsigned long long)children.account->began,
+			     (unsigned long long)children.account->ended);
+	}
+	urge_waitgroup_done(&workers);
+}
+
+/* One goroutine at a time, which wakes the one that waits for it. */
+static void waiter(void *arg)
+{
+	struct children children = { .account = arg };
+
+	while (!LOAD(stop)) {
+		children.account->began++;
+		spawn(&children.all, child, &children);
+		urge_waitgroup_wait(&children.all);
+	}
+	urge_waitgroup_done(&workers);
+}
+
+static const struct work {
+	const char *name;
+	urge_fn fn;
+	int n;
+} works[] = {
+	{ "yield", yielder, YIELDERS }, { "sleep", sleeper, SLEEPERS },
+	{ "syscall", caller, CALLERS }, { "loop", loop, LOOPS },
+	{ "spawn", spawner, SPAWNERS }, { "wait", waiter, WAITERS },
+};
+enum { WORKS = sizeof(works) / sizeof(works[0]) };
+
+/* ---- resizing ------------------------------------------------------------------------------ */
+
+static void resize(int n)
+{
+	int old = urge_gomaxprocs(n);
+
+	if (old < 1 || old > 64)
+		fail("urge_gomaxprocs(%d): %d", n, old);
+	ADD(resizes, 1);
+}
+
+/* A goroutine resizes too, to anything, whenever it gets to run. */
+static void resizer(void *unused)
+{
+	uint64_t random = seed;
+
+	(void)unused;
+	while (LOAD(resizing)) {
+		resize((int)(random_next(&random) % 64) + 1);
+		urge_sleep(URGE_MS);
+	}
+	urge_waitgroup_done(&workers);
+}
+
+/* ---- phases -------------------------------------------------------------------------------- */
+
+static uint32_t phase_ready, phase_over;
+static const struct work *phase_work; /* NULL: all kinds at once */
+
+static void start_work(const struct work *work)
+{
+	for (int i = 0; i < work->n; i++)
+		spawn(&workers, work->fn, &accounts[naccounts++]);
+}
+
+static void check_accounts(const char *name)
+{
+	uint64_t happened = 0;
+
+	for (uint32_t i = 0; i < naccounts; i++) {
+		if (accounts[i].began != accounts[i].ended)
+			fail("%s %u: %llu began, %llu ended", name, i,
+			     (unsigned long long)accounts[i].began,
+			     (unsigned long long)accounts[i].ended);
+		happened += accounts[i].ended;
+	}
+	CHECK(happened > 0, "%s", name);
+	CHECK(early == 0, "%llu sleeps ended early", (unsigned long long)early);
+	printf("%-8s %9llu resizes, %12llu events\n", name, (unsigned long long)resizes,
+	       (unsigned long long)happened);
+}
+
+/* Goroutine 1: starts the work, and joins it when the director has ended the phase. */
+static int run_phase(void *unused)
+{
+	(void)unused;
+	memset(accounts, 0, sizeof(accounts));
+	naccounts = 0;
+	resizes = early = 0;
+	urge_set_time_slice(URGE_MS);
+	STORE(stop, 0);
+	STORE(resizing, 1);
+	spawn(&workers, resizer, NULL);
+	for (int i = 0; i < WORKS; i++)
+		if (!phase_work || phase_work == &works[i])
+			start_work(&works[i]);
+	STORE(phase_ready, 1);
+	urge_waitgroup_wait(&workers);
+	check_accounts(phase_work ? phase_work->name : "all");
+	STORE(phase_over, 1);
+	return 0;
+}
+
+static int64_t phase_length;
+
+static bool one_snapshot_left(void)
+{
+	for (int64_t end = urge_now() + 20 * URGE_S; urge_now() < end; doze(URGE_MS))
+		if (procs_alive() == 1)
+			return true;
+	return false;
+}
+
+static void direct_phase(void)
+{
+	int64_t end = urge_now() + phase_length;
+
+	WAIT_UNTIL(LOAD(phase_ready));
+	for (int i = 0; urge_now() < end; i++) {
+		resize(i & 1 ? 1 : 64);
+		doze(URGE_MS);
+	}
+	STORE(resizing, 0);
+	CHECK(one_snapshot_left(), "%u snapshots", procs_alive());
+	STORE(stop, 1);
+	WAIT_UNTIL(LOAD(phase_over));
+}
+
+/* ---- loops that nothing ends --------------------------------------------------------------- */
+
+static int run_loops(void *unused)
+{
+	(void)unused;
+	naccounts = 0;
+	STORE(stop, 0);
+	urge_set_preempt(URGE_PREEMPT_OFF);
+	urge_gomaxprocs(LOOPS);
+	start_work(&works[3]);
+	STORE(phase_ready, 1);
+	urge_waitgroup_wait(&workers);
+	urge_set_preempt(URGE_PREEMPT_AUTO);
+	return 0;
+}
+
+static void direct_loops(void)
+{
+	WAIT_UNTIL(LOAD(phase_ready));
+	for (int i = 0; i < LOOPS; i++)
+		WAIT_UNTIL(LOAD(accounts[i].began) > 0 || i == LOOPS - 1);
+	for (int i = 0; i < 500; i++)
+		resize(i % 64 + 1);
+	CHECK(one_snapshot_left(), "%u snapshots beside loops", procs_alive());
+	STORE(stop, 1);
+}
+
+int main(void)
+{
+	const char *only = getenv("WORK");
+	int64_t seconds = (int64_t)env_number("LENGTH", 10);
+
+	begin(120 + 4 * seconds);
+	seed = random_seed();
+	phase_length = seconds * URGE_S / (only ? 1 : WORKS + 4);
+	for (int i = 0; i < WORKS; i++) {
+		phase_work = &works[i];
+		if (only && strcmp(only, phase_work->name) != 0)
+			continue;
+		STORE(phase_ready, 0);
+		STORE(phase_over, 0);
+		run_both(run_phase, direct_phase);
+	}
+	if (!only) {
+		phase_work = NULL;
+		phase_length *= 4;
+		STORE(phase_ready, 0);
+		STORE(phase_over, 0);
+		run_both(run_phase, direct_phase);
+		STORE(phase_ready, 0);
+		run_both(run_loops, direct_loops);
+	}
+	return finish();
+}
