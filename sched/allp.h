@@ -35,7 +35,7 @@ extern struct atomic_ptr allp;
 static inline const struct procs *procs_begin(void)
 {
 	rcu_lock();
-	return load_acq_ptr(&allp); /* pairs with xchg in procs_publish */
+	return (const struct procs *)load_acq_ptr(&allp); /* pairs with xchg in procs_publish */
 }
 
 static inline void procs_end(void)
@@ -46,7 +46,7 @@ static inline void procs_end(void)
 /* For who keeps others from publishing. */
 static inline const struct procs *procs_current(void)
 {
-	return load_rlx_ptr(&allp);
+	return (const struct procs *)load_rlx_ptr(&allp);
 }
 
 /*
