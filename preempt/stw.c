@@ -127,12 +127,12 @@ static void pass_turn(void)
 static void stop_syscalls(void)
 {
 	lock(&sched.lock);
-	for_each_p(pp) if (cas_u32(&pp->status, Psyscall, Pidle))
-	{
-		store_rlx_ptr(&pp->m, NULL);
-		store_rlx_u32(&pp->syscalltick, load_rlx_u32(&pp->syscalltick) + 1);
-		pstopped(pp);
-	}
+	for_each_p(pp)
+		if (cas_u32(&pp->status, Psyscall, Pidle)) {
+			store_rlx_ptr(&pp->m, NULL);
+			store_rlx_u32(&pp->syscalltick, load_rlx_u32(&pp->syscalltick) + 1);
+			pstopped(pp);
+		}
 	unlock(&sched.lock);
 }
 
@@ -144,8 +144,7 @@ static void stop(struct m *mp)
 	store_rlx_u32(&world.stopping, 1);
 	store_rlx_u32(&world.stopwait, 0);
 	world.own = mp->p;
-	for_each_p(pp)
-	{
+	for_each_p(pp) {
 		if (load_rlx_u32(&pp->status) == Pdead)
 			continue;
 		or_u32(&pp->attn, PATTN_STOP);
@@ -158,8 +157,9 @@ static void stop(struct m *mp)
 	mb_rare(); /* pairs with mb_frequent in urge_entersyscall */
 	while ((left = load_acq_u32(&world.stopwait)) != 0) {
 		stop_syscalls();
-		for_each_p(pp) if (pp != mp->p && load_rlx_u32(&pp->status) == Prunning)
-			preemptone(pp);
+		for_each_p(pp)
+			if (pp != mp->p && load_rlx_u32(&pp->status) == Prunning)
+				preemptone(pp);
 		futex_wait(&world.stopwait.v, left, nanotime() + RETRY_NS);
 	}
 }
@@ -171,8 +171,7 @@ static void start(void)
 	lock(&sched.lock);
 	store_rlx_u32(&world.stopping, 0);
 	world.own = NULL;
-	for_each_p(pp)
-	{
+	for_each_p(pp) {
 		and_u32(&pp->attn, ~(uint32_t)PATTN_STOP);
 		if (load_rlx_u32(&pp->status) != Pgcstop)
 			continue;

@@ -70,8 +70,7 @@ struct procs *procs_new(uint32_t n, uint32_t count)
 	procs->n = n;
 	procs->count = count;
 	procs->size = size;
-	for_each_p(pp)
-	{
+	for_each_p(pp) {
 		if (i == count)
 			break;
 		procs->p[i++] = pp;

@@ -55,7 +55,8 @@ static uint64_t switches(void)
 {
 	uint64_t n = 0;
 
-	for_each_p(pp) n += load_rlx_u64(&pp->schedtick) + load_rlx_u64(&pp->inherits);
+	for_each_p(pp)
+		n += load_rlx_u64(&pp->schedtick) + load_rlx_u64(&pp->inherits);
 	return n;
 }
 

@@ -60,7 +60,8 @@ void world_end(void)
 	store_rel_u32(&sched.running, 0);
 	store_rel_u32(&sched.phase, PHASE_EXITING);
 	lock(&sched.lock); /* whoever is about to park or to resize has done so, or will see the phase */
-	for_each_p(pp) or_u32(&pp->attn, PATTN_EXIT);
+	for_each_p(pp)
+		or_u32(&pp->attn, PATTN_EXIT);
 	unlock(&sched.lock);
 	mretire_all();
 	waitpoint_kick(&netpoll_point);

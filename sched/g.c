@@ -388,7 +388,8 @@ uint64_t gcount(void)
 {
 	uint64_t n = load_acq_u64(&sched.spawned_outside);
 
-	for_each_p(pp) n += load_acq_u64(&pp->count.spawned) - load_acq_u64(&pp->count.exited);
+	for_each_p(pp)
+		n += load_acq_u64(&pp->count.spawned) - load_acq_u64(&pp->count.exited);
 	return n;
 }
 

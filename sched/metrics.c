@@ -2,6 +2,7 @@
 #include "sched/metrics.h"
 
 #include "preempt/preempt.h"
+#include "sched/allp.h"
 #include "sched/g.h"
 #include "sched/m.h"
 #include "sched/proc.h"
@@ -35,10 +36,10 @@ static uint64_t running(void)
 {
 	uint64_t n = 0;
 
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++) {
-		const struct m *mp = load_rlx_ptr(&allp[i]->m);
+	for_each_p(pp) {
+		const struct m *mp = load_rlx_ptr(&pp->m);
 
-		if (load_rlx_u32(&allp[i]->status) == Prunning && mp &&
+		if (load_rlx_u32(&pp->status) == Prunning && mp &&
 		    __atomic_load_n(&mp->curg, __ATOMIC_RELAXED))
 			n++;
 	}
@@ -49,8 +50,8 @@ static uint64_t runnable(void)
 {
 	uint64_t n = globrunqsize();
 
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		n += runqlen(allp[i]);
+	for_each_p(pp)
+		n += runqlen(pp);
 	return n;
 }
 
@@ -67,8 +68,8 @@ static uint64_t created(void)
 {
 	uint64_t n = load_rlx_u64(&sched.spawned_outside);
 
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		n += load_rlx_u64(&allp[i]->count.spawned);
+	for_each_p(pp)
+		n += load_rlx_u64(&pp->count.spawned);
 	return n;
 }
 
@@ -82,8 +83,8 @@ static void add_histogram(struct urge_histogram *to, const struct timehist *h)
 
 static void read_latencies(struct urge_metric *metric)
 {
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		add_histogram(metric->value.h, &allp[i]->latency);
+	for_each_p(pp)
+		add_histogram(metric->value.h, &pp->latency);
 }
 
 static void read_stopping(struct urge_metric *metric)

@@ -67,7 +67,8 @@ static int pmake_all(int n)
 {
 	int made = 0, err = 0;
 
-	for_each_p(pp) made++;
+	for_each_p(pp)
+		made++;
 	while (made < n && !err)
 		err = pmake(made++);
 	return err;
@@ -244,13 +245,12 @@ void procreset(void)
 
 	if (procs) /* no reader is left */
 		procs_free(procs);
-	for_each_p (pp)
+	for_each_p(pp)
 		timers_forget(&pp->timers);
 	lock(&sched.lock);
 	sched.pidle = NULL;
 	store_rlx_u32(&sched.npidle, 0);
-	for_each_p(pp)
-	{
+	for_each_p(pp) {
 		store_rlx_u64(&pp->runqhead, load_rlx_u32(&pp->runqtail));
 		store_rlx_ptr(&pp->runnext, NULL);
 		store_rlx_ptr(&pp->m, NULL);

@@ -115,21 +115,21 @@ static void schedtrace(int64_t now)
 		fdp_str(&out, " nmidlelocked=0 stopwait=0");
 		field_flag(&out, " sysmonwait=", false);
 		fdp_char(&out, '\n');
-		for_each_p(pp) if (pp->id < n) print_p(&out, pp);
+		for_each_p(pp)
+			if (pp->id < n)
+				print_p(&out, pp);
 		forEachM(print_m, &out);
 		forEachG(print_g, &out);
 	} else {
 		fdp_str(&out, " [ ");
-		for_each_p(pp)
-		{
+		for_each_p(pp) {
 			if (pp->id >= n)
 				break;
 			fdp_u64(&out, ringlen(pp));
 			fdp_char(&out, ' ');
 		}
 		fdp_str(&out, "] schedticks=[ ");
-		for_each_p(pp)
-		{
+		for_each_p(pp) {
 			if (pp->id >= n)
 				break;
 			fdp_u64(&out, load_rlx_u64(&pp->schedtick));

@@ -17,8 +17,7 @@ void urge_stats_read(struct urge_stats *stats)
 	stats->goroutines = gcount();
 	stats->threads = mthreads();
 	stats->spawned = load_rlx_u64(&sched.spawned_outside);
-	for_each_p(pp)
-	{
+	for_each_p(pp) {
 		const struct counters *c = &pp->count;
 
 		stats->spawned += load_rlx_u64(&c->spawned);
