@@ -17,6 +17,7 @@
 	X(RANK_TEMPLATE)   /* requests to the template thread */                                   \
 	X(RANK_GFREE)      /* global free list of goroutines */                                    \
 	X(RANK_SLABS)      /* stack slabs */                                                       \
+	X(RANK_POLLDESC)   /* a poll descriptor */                                                 \
 	X(RANK_WAITPOINT)  /* a waiting point's deadline */
 
 enum lockrank {

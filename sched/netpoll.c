@@ -1,33 +1,132 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Who looks at the epoll set? At any time there is somebody:
+ *
+ *	1. an M without work, which sleeps there; events reach it without delay;
+ *	2. Ms with work: whenever their P would go idle, and every 50 us when it does not;
+ *	3. sysmon, when all Ps run something for long.
+ *
+ * For 3 the set is nested in that of sysmon's waiting point, but only while neither of the others
+ * looks: a second waiter is woken at each event, which costs a busy server a tenth. So when the M of
+ * 1 leaves, it tells sysmon (watching), which looks after an interval: does an M sleep there again,
+ * then it stops watching; has a P looked for itself meanwhile, it comes again later (the interval
+ * doubles, up to a millisecond); otherwise it nests the set, and sleeps until there is an event.
+ *
+ *	the M that leaves		sysmon
+ *	claimed = 0			watching = 0
+ *	barrier				barrier
+ *	watching? else watching = 1,	claimed? else watching = 1
+ *	  and wake sysmon in time
+ *
+ * One of them sees the other. Under loops on every P an event is thus seen at once, by sysmon.
+ */
+#define URGE_KEEP_ERRNO
 #include "sched/netpoll.h"
 
+#include "kernelshim/clock.h"
+#include "kernelshim/epoll.h"
 #include "sched/boot.h"
 #include "sched/exit.h"
+#include "sched/polldesc.h"
 #include "sched/proc.h"
+#include "sched/sysmon.h"
 #include "sched/time.h"
 
+#include <errno.h>
+
+enum {
+	EVENTS = 128,
+	LOOK_PERIOD = 50 * 1000, /* ns */
+	SYSMON_LOOK_MAX = 1000 * 1000,
+	TAG_SET = 3, /* in sysmon's point, which has 1 and 2 itself */
+};
+
 struct waitpoint netpoll_point = { .epfd = -1, .timerfd = -1, .eventfd = -1 };
-static struct atomic_u32 claimed;
+
+static struct {
+	struct atomic_u32 claimed;
+	struct atomic_u32 descriptors; /* in the set */
+	struct atomic_i64 looked;      /* when an M did last */
+	struct atomic_u32 watching;    /* sysmon looks after us */
+	struct atomic_i64 interval;    /* sysmon */
+	struct atomic_u32 nested;      /* sysmon */
+} netpoll;
 
 int netpollinit(void)
 {
-	store_rlx_u32(&claimed, 0);
+	int err = polldescinit();
+
+	if (err)
+		return err;
+	store_rlx_u32(&netpoll.claimed, 0);
+	store_rlx_u32(&netpoll.descriptors, 0);
+	store_rlx_u32(&netpoll.watching, 0);
+	store_rlx_u32(&netpoll.nested, 0);
+	store_rlx_i64(&netpoll.interval, LOOK_PERIOD);
 	return waitpoint_init(&netpoll_point);
 }
 
 void netpollfini(void)
 {
 	waitpoint_fini(&netpoll_point);
+	polldescfini();
 }
+
+/* ---- descriptors --------------------------------------------------------------------------- */
+
+static void watch(void)
+{
+	if (load_rlx_u32(&netpoll.watching) || xchg_u32(&netpoll.watching, 1))
+		return;
+	/* xchg is the barrier between the publication and the look at until */
+	waitpoint_lower(&sysmon_point, nanotime() + load_rlx_i64(&netpoll.interval));
+}
+
+int netpollopen(int fd, uint64_t data)
+{
+	const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+	int err = epoll_add(netpoll_point.epfd, fd, events, data);
+
+	if (err == -EEXIST) /* a duplicate that the program closed, and made again */
+		return epoll_mod(netpoll_point.epfd, fd, events, data);
+	if (!err) {
+		add_u32(&netpoll.descriptors, 1);
+		if (!netpoll_sleeps())
+			watch();
+	}
+	return err;
+}
+
+void netpollforget(void)
+{
+	sub_u32(&netpoll.descriptors, 1);
+}
+
+void netpollclose(int fd)
+{
+	epoll_del(netpoll_point.epfd, fd);
+	netpollforget();
+}
+
+static uint32_t ready(const struct epoll_event *events, int n, struct gqueue *q)
+{
+	uint32_t readied = 0;
+
+	for (int i = 0; i < n; i++)
+		readied += pollready(events[i].data.u64, events[i].events, q);
+	return readied;
+}
+
+/* ---- the M that waits ---------------------------------------------------------------------- */
 
 bool netpoll_claim(void)
 {
-	return load_rlx_u32(&claimed) == 0 && cas_u32(&claimed, 0, 1);
+	return load_rlx_u32(&netpoll.claimed) == 0 && cas_u32(&netpoll.claimed, 0, 1);
 }
 
 bool netpoll_sleeps(void)
 {
-	return load_acq_u32(&claimed) != 0;
+	return load_acq_u32(&netpoll.claimed) != 0;
 }
 
 /* The second look: another M may have taken the kick that announced the end of the world. */
@@ -36,12 +135,15 @@ static int64_t earliest(void)
 	return world_exiting() ? 1 : timers_earliest();
 }
 
-void netpoll_sleep(int64_t deadline)
+uint32_t netpoll_sleep(int64_t deadline, struct gqueue *q)
 {
-	struct epoll_event events[8];
+	struct epoll_event events[EVENTS];
+	int n = waitpoint_sleep(&netpoll_point, deadline, earliest, events, EVENTS);
+	uint32_t readied = ready(events, n, q);
 
-	waitpoint_sleep(&netpoll_point, deadline, earliest, events, ARRAY_SIZE(events));
-	store_rel_u32(&claimed, 0);
+	if (load_rlx_u32(&netpoll.descriptors) > 0)
+		store_rlx_i64(&netpoll.looked, nanotime());
+	store_rel_u32(&netpoll.claimed, 0);
 	/*
 	 * timers_cover			here
 	 * the timer is in its heap	claimed = 0
@@ -49,4 +151,84 @@ void netpoll_sleep(int64_t deadline)
 	 * claimed? then it is ours	the caller looks at all heaps
 	 */
 	mb_rare();
+	if (load_rlx_u32(&netpoll.descriptors) > 0)
+		watch();
+	return readied;
+}
+
+/* ---- Ms with work -------------------------------------------------------------------------- */
+
+bool netpoll_wanted(void)
+{
+	return load_rlx_u32(&netpoll.descriptors) > 0 && !netpoll_sleeps();
+}
+
+bool netpoll_due(int64_t now)
+{
+	return netpoll_wanted() && now - load_rlx_i64(&netpoll.looked) >= LOOK_PERIOD;
+}
+
+static uint32_t look(struct gqueue *q)
+{
+	struct epoll_event events[EVENTS];
+
+	return ready(events, waitpoint_poll(&netpoll_point, events, EVENTS), q);
+}
+
+uint32_t netpoll_look(int64_t now, struct gqueue *q)
+{
+	store_rlx_i64(&netpoll.looked, now);
+	return look(q);
+}
+
+/* ---- sysmon -------------------------------------------------------------------------------- */
+
+static void nest(bool on)
+{
+	if ((load_rlx_u32(&netpoll.nested) != 0) == on)
+		return;
+	if (!on)
+		epoll_del(sysmon_point.epfd, netpoll_point.epfd);
+	else if (epoll_add(sysmon_point.epfd, netpoll_point.epfd, EPOLLIN, TAG_SET))
+		return; /* no memory: looked at every interval instead */
+	store_rlx_u32(&netpoll.nested, on);
+}
+
+int64_t netpoll_sysmon(int64_t now, bool event)
+{
+	int64_t interval = load_rlx_i64(&netpoll.interval);
+	struct gqueue q = { NULL, NULL };
+	uint32_t n;
+
+	if (!load_rlx_u32(&netpoll.watching))
+		return INT64_MAX;
+	if (event && !netpoll_sleeps()) {
+		n = look(&q);
+		if (n > 0)
+			injectglist(&q, n);
+	}
+	if (!netpoll_wanted()) {
+		nest(false);
+		store_rlx_u32(&netpoll.watching, 0);
+		mb_rare(); /* pairs with the one in netpoll_sleep: see above */
+		if (!netpoll_wanted())
+			return INT64_MAX;
+		store_rlx_u32(&netpoll.watching, 1);
+	}
+	if (now - load_rlx_i64(&netpoll.looked) < interval) {
+		nest(false);
+		interval = interval * 2 < SYSMON_LOOK_MAX ? interval * 2 : SYSMON_LOOK_MAX;
+		store_rlx_i64(&netpoll.interval, interval);
+		return now + interval;
+	}
+	store_rlx_i64(&netpoll.interval, LOOK_PERIOD);
+	nest(true);
+	return load_rlx_u32(&netpoll.nested) ? INT64_MAX : now + LOOK_PERIOD;
+}
+
+int64_t netpoll_sysmon_until(int64_t now)
+{
+	if (!load_rlx_u32(&netpoll.watching) || load_rlx_u32(&netpoll.nested))
+		return INT64_MAX;
+	return now + load_rlx_i64(&netpoll.interval);
 }

@@ -43,6 +43,7 @@
 #include "sched/m.h"
 #include "sched/netpoll.h"
 #include "sched/p.h"
+#include "sched/polldesc.h"
 #include "sched/runq.h"
 #include "sched/stats.h"
 #include "sched/switch.h"
@@ -434,6 +435,18 @@ static struct g *take_global(struct p *pp, uint32_t max)
 	return gp;
 }
 
+/* Looks at the descriptors; those whom an event readied come behind the own ring. */
+static bool poll_descriptors(struct p *pp, int64_t now)
+{
+	struct gqueue q = { NULL, NULL };
+	uint32_t n = netpoll_look(now, &q);
+
+	runqputall(pp, &q);
+	if (n > 1)
+		wakep();
+	return n > 0;
+}
+
 /* Everything that needs the P but not sched.lock. *again: start over. */
 static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 {
@@ -443,6 +456,8 @@ static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 
 	*inherit = false;
 	timers_run(pp, now);
+	if (unlikely(netpoll_due(now)))
+		poll_descriptors(pp, now);
 	if (load_rlx_u64(&pp->schedtick) - pp->globtick >= GLOBAL_TICK) {
 		pp->globtick = load_rlx_u64(&pp->schedtick);
 		gp = take_global(pp, 1);
@@ -455,6 +470,8 @@ static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 	gp = take_global(pp, RUNQ_SIZE);
 	if (gp)
 		return gp;
+	if (netpoll_wanted() && poll_descriptors(pp, now))
+		return runqget(pp, true, inherit);
 	/* at most half of the busy Ps' number of Ms spin */
 	if (mp->spinning ||
 	    2 * load_rlx_u32(&sched.nmspinning) <
@@ -510,21 +527,31 @@ static bool last_look(struct m *mp)
 }
 
 /*
- * Waits for the next timer, if nobody else does. True: start over, perhaps with a P, else without.
+ * Waits for the next timer and for descriptors, if nobody else does. True: start over, perhaps with a
+ * P, else without.
  */
 static bool wait_in_netpoll(struct m *mp)
 {
+	struct gqueue q = { NULL, NULL };
 	int64_t when = timers_earliest();
+	uint32_t n;
 
-	if (when == INT64_MAX)
+	if (when == INT64_MAX && pollwaiters() == 0) {
+		if (netpoll_sleeps()) /* in vain: it would keep a deadlock from being seen */
+			waitpoint_kick(&netpoll_point);
 		return false;
+	}
 	if (!netpoll_claim()) {
 		timers_cover(when);
 		return false;
 	}
-	netpoll_sleep(when);
-	if (acquire_idle_p(mp))
-		become_spinning(mp); /* it looks for work: what its timers ready needs no other M */
+	n = netpoll_sleep(when, &q);
+	if (acquire_idle_p(mp)) {
+		become_spinning(mp); /* it looks for work: what it readies needs no other M */
+		runqputall(mp->p, &q);
+	} else if (n > 0) {
+		injectglist(&q, n);
+	}
 	timers_after_netpoll(nanotime());
 	return mp->p != NULL;
 }

@@ -264,6 +264,7 @@ void procreset(void)
 		pp->goidcache = pp->goidcacheend = 0;
 		/* the goroutines that were discarded count as gone */
 		store_rlx_u64(&pp->count.exited, load_rlx_u64(&pp->count.spawned));
+		store_rlx_u64(&pp->count.iowaits, 0);
 	}
 	store_rlx_u64(&sched.spawned_outside, 0);
 	store_rlx_u64(&sched.goidgen, 0);

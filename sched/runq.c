@@ -144,6 +144,12 @@ uint32_t runqlen(const struct p *pp)
 	return (n > RUNQ_SIZE ? RUNQ_SIZE : n) + (load_rlx_ptr(&pp->runnext) != NULL);
 }
 
+void runqputall(struct p *pp, struct gqueue *q)
+{
+	for (struct g *gp; (gp = gqueue_pop(q)) != NULL;)
+		runqput(pp, gp, false);
+}
+
 void runqdrain(struct p *pp, struct gqueue *q)
 {
 	bool inherit;

@@ -127,6 +127,9 @@ static inline struct g *runqget(struct p *pp, bool oldest, bool *inherit)
 	}
 }
 
+/* Owner: all of q to the tail, in order. */
+void runqputall(struct p *pp, struct gqueue *q);
+
 /* Thief, owner of pp: moves half of victim's ring to pp and returns one of them, NULL if none. */
 struct g *runqsteal(struct p *pp, struct p *victim, bool runnext_too);
 

@@ -136,7 +136,9 @@ struct gtop {
 	uint32_t eh_uncaught, unused_;
 	void *asan_fake_stack;
 	char name[24];
-	void **keys; /* goroutine-local storage, NULL before it is used: see key.c */
+	void **keys;    /* goroutine-local storage, NULL before it is used: see key.c */
+	size_t written; /* by its last urge_write that failed */
+	uint64_t pad_;
 };
 
 _Static_assert(sizeof(struct gtop) % 16 == 0, "keeps the stack aligned");
@@ -219,6 +221,7 @@ struct gqueue {
 /* A bundle of counters that one thread writes and everybody may sum up. */
 struct counters {
 	struct atomic_u64 spawned, exited, steals, parks, deferred;
+	struct atomic_u64 iowaits; /* begun less ended: the sum is of those that wait */
 };
 
 struct timerheap {

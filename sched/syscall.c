@@ -29,14 +29,10 @@
 #include "sched/sysmon.h"
 #include "sched/time.h"
 
-void urge_entersyscall(void)
+void entersyscall(struct m *mp)
 {
-	struct m *mp = enter();
-	struct p *pp;
+	struct p *pp = mp->p;
 
-	if (!mp)
-		return;
-	pp = mp->p;
 	mp->incall = true;
 	mp->oldp = pp;
 	mp->syscalltick = load_rlx_u32(&pp->syscalltick) + 1;
@@ -56,6 +52,14 @@ void urge_entersyscall(void)
 	} else {
 		timers_cover(load_rlx_i64(&pp->timers.minwhen));
 	}
+}
+
+void urge_entersyscall(void)
+{
+	struct m *mp = enter();
+
+	if (mp)
+		entersyscall(mp);
 	/* locks stays at 1: nothing here is preempted, and no other call is allowed */
 }
 
@@ -80,18 +84,12 @@ static void exitsyscall_after(struct m *mp, struct g *old)
 	}
 }
 
-void urge_exitsyscall(void)
+void exitsyscall(void)
 {
 	struct m *mp = getm();
-	struct g *gp;
-	struct p *pp;
+	struct g *gp = mp->curg;
+	struct p *pp = mp->oldp;
 
-	if (!mp || !mp->curg)
-		return;
-	if (!mp->incall)
-		fatal("urge_exitsyscall without urge_entersyscall");
-	gp = mp->curg;
-	pp = mp->oldp;
 	mp->oldp = NULL;
 	mp->incall = false;
 	if (load_rlx_u32(&pp->attn) == 0 && load_rlx_u32(&pp->syscalltick) == mp->syscalltick &&
@@ -106,6 +104,17 @@ void urge_exitsyscall(void)
 			world_ended(mp);
 		switch_to(mp, gp, &mp->g0, exitsyscall_after);
 	}
+}
+
+void urge_exitsyscall(void)
+{
+	const struct m *mp = getm();
+
+	if (!mp || !mp->curg)
+		return;
+	if (!mp->incall)
+		fatal("urge_exitsyscall without urge_entersyscall");
+	exitsyscall();
 	leave();
 }
 

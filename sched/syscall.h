@@ -5,6 +5,10 @@
 
 #include "sched/runtime2.h"
 
+/* urge_entersyscall and urge_exitsyscall between enter and leave; exitsyscall may block. */
+void entersyscall(struct m *mp);
+void exitsyscall(void);
+
 /* sysmon: takes pp away from the M that is in a system call with it. False: it has come back. */
 bool syscall_retake(struct p *pp);
 

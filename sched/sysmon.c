@@ -8,6 +8,7 @@
  *	- a timer of a busy P (those whose M is idle are netpoll's);
  *	- the next line of schedtrace;
  *	- a second look at a suspected deadlock;
+ *	- a look after the descriptors, when nobody else does (netpoll.c), or an event of theirs;
  * and for ever when there is nothing of these: an idle process costs no CPU. Go's sysmon polls at
  * 20 us to 10 ms instead, so that Go's timers and slices are late by as much.
  *
@@ -184,17 +185,19 @@ static int64_t earliest(void)
 		return 1;
 	if (load_rlx_u32(&sysmon_watching) || anyone_waits())
 		return nanotime() + load_rlx_i64(&time_slice);
-	return netpoll_sleeps() ? INT64_MAX : timers_earliest();
+	return netpoll_sleeps() ? INT64_MAX
+				: min_i64(timers_earliest(), netpoll_sysmon_until(nanotime()));
 }
 
 void sysmon(void)
 {
-	struct epoll_event events[2]; /* the waiting point's own */
+	struct epoll_event events[3]; /* the waiting point's own, and the nested set's */
 	int64_t recheck = INT64_MAX;
+	bool event = false;
 
 	thread_set_short_slice(SYSMON_KERNEL_SLICE); /* older kernels: later wake-ups, no more */
 	for (;;) {
-		int64_t now = nanotime(), next;
+		int64_t now = nanotime(), next, poll;
 		bool fell_asleep;
 
 		store_rlx_i64(&sysmon_now, now);
@@ -202,6 +205,7 @@ void sysmon(void)
 			break;
 		syscall_backoff();
 		timers_run_all(now);
+		poll = netpoll_sysmon(now, event);
 		next = retake(now);
 		if (next != INT64_MAX || anyone_waits()) {
 			store_rlx_u32(&sysmon_watching, 1);
@@ -212,12 +216,13 @@ void sysmon(void)
 		fell_asleep = xchg_u32(&suspected, 0);
 		if (fell_asleep || now >= recheck)
 			recheck = checkdead(now, fell_asleep);
-		next = min_i64(next, recheck);
+		next = min_i64(min_i64(next, recheck), poll);
 		next = min_i64(next, schedtrace_tick(now));
 		next = min_i64(next, world_exit_tick(now));
 		if (!netpoll_sleeps())
 			next = min_i64(next, timers_earliest());
-		waitpoint_sleep(&sysmon_point, next, earliest, events, ARRAY_SIZE(events));
+		event = waitpoint_sleep(&sysmon_point, next, earliest, events, ARRAY_SIZE(events)) >
+			0;
 	}
 	store_rlx_u32(&stop, 0);
 	store_rlx_u32(&sysmon_watching, 0);

@@ -36,6 +36,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -224,6 +227,74 @@ typedef struct urge_waitgroup {
 URGE_API void urge_waitgroup_add(urge_waitgroup *wg, int n);
 URGE_API void urge_waitgroup_done(urge_waitgroup *wg);
 URGE_API void urge_waitgroup_wait(urge_waitgroup *wg);
+
+/* ---- I/O ----------------------------------------------------------------------------------- */
+
+/*
+ * I/O on descriptors: sockets, pipes, terminals, eventfds, whatever can be polled. The goroutine
+ * waits, the thread runs others. All are goroutine functions, so -EPERM elsewhere; a goroutine that is
+ * bound to a context gets its error. Several goroutines may use one descriptor at once.
+ *
+ * At its first use here a descriptor is made non-blocking, which everybody who shares it sees, and
+ * watched. From then on it is to be closed by urge_close, else a later descriptor with its
+ * number may wait for ever. Files that can't be polled (regular ones) are read and written in a
+ * blocking section, which no deadline ends.
+ *
+ * The forms with a deadline return -ETIMEDOUT when it passes before the call is done, and with
+ * deadline 0 -EAGAIN instead of waiting. Any call on a descriptor that is closed meanwhile, also one
+ * that waits already, returns -EBADF. Writing to a peer that is gone is -EPIPE; there is no
+ * SIGPIPE.
+ */
+
+/* As read, readv, recvmsg: 0 is the end of the file. */
+URGE_API ssize_t urge_read(int fd, void *buf, size_t size);
+URGE_API ssize_t urge_read_until(int fd, void *buf, size_t size, int64_t deadline);
+URGE_API ssize_t urge_readv(int fd, const struct iovec *iov, int n);
+URGE_API ssize_t urge_readv_until(int fd, const struct iovec *iov, int n, int64_t deadline);
+URGE_API ssize_t urge_recvmsg(int fd, struct msghdr *msg, int flags);
+URGE_API ssize_t urge_recvmsg_until(int fd, struct msghdr *msg, int flags, int64_t deadline);
+
+/*
+ * Writes everything, and returns its length; or an error, and then urge_written says how much went
+ * out before it. Others' writes may come between the parts of one that had to wait.
+ */
+URGE_API ssize_t urge_write(int fd, const void *buf, size_t size);
+URGE_API ssize_t urge_write_until(int fd, const void *buf, size_t size, int64_t deadline);
+URGE_API ssize_t urge_writev(int fd, const struct iovec *iov, int n);
+URGE_API ssize_t urge_writev_until(int fd, const struct iovec *iov, int n, int64_t deadline);
+
+/* The bytes that went out in the goroutine's last write that returned an error. Any thread. */
+URGE_API size_t urge_written(void);
+
+/* As sendmsg: on a stream it may send less than all. */
+URGE_API ssize_t urge_sendmsg(int fd, const struct msghdr *msg, int flags);
+URGE_API ssize_t urge_sendmsg_until(int fd, const struct msghdr *msg, int flags, int64_t deadline);
+
+/*
+ * As accept and connect. The accepted socket is close-on-exec, and ready for the calls here. A
+ * connection that was broken off in the queue is skipped; -EMFILE and -ENFILE are returned at
+ * once, and the connection stays queued: sleep a while before the next try. A connect that its
+ * deadline ends goes on in the kernel: close the socket.
+ */
+URGE_API int urge_accept(int fd, struct sockaddr *addr, socklen_t *len);
+URGE_API int urge_accept_until(int fd, struct sockaddr *addr, socklen_t *len, int64_t deadline);
+URGE_API int urge_connect(int fd, const struct sockaddr *addr, socklen_t len);
+URGE_API int urge_connect_until(int fd, const struct sockaddr *addr, socklen_t len,
+				int64_t deadline);
+
+/*
+ * Waits until one of the events (POLLIN, POLLOUT, POLLPRI, POLLRDHUP, as for poll) is there; POLLERR
+ * and POLLHUP always count. Returns those that are. Before a call of another library that
+ * reads or writes fd itself.
+ */
+URGE_API int urge_fd_wait(int fd, short events, int64_t deadline);
+
+/*
+ * Closes. Calls on it that wait return -EBADF; those under way in the kernel are waited for (a read
+ * from a file that can't be polled may take its time). 0, -EBADF, or another error of close, after
+ * which it is closed as well.
+ */
+URGE_API int urge_close(int fd);
 
 /* ---- blocking and foreign code ------------------------------------------------------------- */
 

@@ -81,11 +81,37 @@ static int sleep_briefly(struct waitpoint *wp, int64_t ns, int64_t (*earliest)(v
 	return epoll_poll_ns(wp->epfd, events, n, ns > 0 ? ns : 0);
 }
 
+/* Takes the point's own events out; returns the number of others. */
+static int keep_others(struct waitpoint *wp, struct epoll_event *events, int got, bool sleeper)
+{
+	int kept = 0;
+
+	for (int i = 0; i < got; i++) {
+		bool timer = events[i].data.u64 == TAG_TIMERFD;
+
+		if (!timer && events[i].data.u64 != TAG_EVENTFD) {
+			events[kept++] = events[i];
+			continue;
+		}
+		lock(&wp->lock);
+		if (timer)
+			wp->armed = 0;
+		if (sleeper || load_rlx_i64(&wp->until) == 0) {
+			if (!timer)
+				eventfd_drain(wp->eventfd);
+		} else if (timer) {
+			eventfd_signal(wp->eventfd); /* it was somebody else's, who sleeps */
+		}
+		unlock(&wp->lock);
+	}
+	return kept;
+}
+
 int waitpoint_sleep(struct waitpoint *wp, int64_t deadline, int64_t (*earliest)(void),
 		    struct epoll_event *events, int n)
 {
 	int64_t ns = deadline == INT64_MAX ? INT64_MAX : deadline - nanotime();
-	int got = -ENOSYS, kept = 0;
+	int got = -ENOSYS;
 
 	if (ns <= TIMEOUT_MAX) {
 		store_rlx_i64(&wp->until, deadline);
@@ -101,16 +127,13 @@ int waitpoint_sleep(struct waitpoint *wp, int64_t deadline, int64_t (*earliest)(
 	}
 	lock(&wp->lock);
 	store_rlx_i64(&wp->until, 0);
-	for (int i = 0; i < got; i++) {
-		if (events[i].data.u64 == TAG_TIMERFD)
-			wp->armed = 0;
-		else if (events[i].data.u64 == TAG_EVENTFD)
-			eventfd_drain(wp->eventfd);
-		else
-			events[kept++] = events[i];
-	}
 	unlock(&wp->lock);
-	return kept;
+	return keep_others(wp, events, got, true);
+}
+
+int waitpoint_poll(struct waitpoint *wp, struct epoll_event *events, int n)
+{
+	return keep_others(wp, events, epoll_poll(wp->epfd, events, n, 0), false);
 }
 
 void waitpoint_kick(struct waitpoint *wp)

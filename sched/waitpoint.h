@@ -48,6 +48,9 @@ void waitpoint_fini(struct waitpoint *wp);
 int waitpoint_sleep(struct waitpoint *wp, int64_t deadline, int64_t (*earliest)(void),
 		    struct epoll_event *events, int n);
 
+/* Takes the events that there are, without waiting. By anybody, also while another one sleeps. */
+int waitpoint_poll(struct waitpoint *wp, struct epoll_event *events, int n);
+
 /* Sees to it that a sleeper is awake at when, if there is one. After the barrier described above. */
 void waitpoint_lower_slow(struct waitpoint *wp, int64_t when);
 
