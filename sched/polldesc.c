@@ -37,6 +37,7 @@
  */
 #define URGE_KEEP_ERRNO
 #include "sched/polldesc.h"
+#include "sched/allp.h"
 
 #include "kernelshim/epoll.h"
 #include "kernelshim/sys.h"
@@ -205,8 +206,8 @@ uint64_t pollwaiters(void)
 {
 	uint64_t n = 0;
 
-	for (int i = 0; i < CONFIG_MAX_PROCS && allp[i]; i++)
-		n += load_rlx_u64(&allp[i]->count.iowaits);
+	for_each_p(pp)
+		n += load_rlx_u64(&pp->count.iowaits);
 	return n;
 }
 
