@@ -37,11 +37,11 @@
  */
 #define URGE_KEEP_ERRNO
 #include "sched/polldesc.h"
-#include "sched/allp.h"
 
 #include "kernelshim/epoll.h"
 #include "kernelshim/sys.h"
 #include "kernelshim/vm.h"
+#include "sched/allp.h"
 #include "sched/g.h"
 #include "sched/gqueue.h"
 #include "sched/lock.h"
