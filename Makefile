@@ -124,8 +124,8 @@ PRIVATE_LIBS := -lurcu-memb $(if $(CONFIG_NUMA),-lnuma) -lpthread
 
 compile-c = $(CC) -std=gnu11 $(WARNINGS) $(kind-flags) $(SANITIZE) $(CFLAGS) $(sig-flags) \
 	-MMD -MP -c -o $@ $<
-compile-cxx = $(CXX) -std=c++17 $(WARNINGS) $(kind-flags) $(SANITIZE_CXX) $(CXXFLAGS) -MMD -MP -c \
-	-o $@ $<
+compile-cxx = $(CXX) -std=c++17 $(WARNINGS) $(precompiled) $(kind-flags) $(SANITIZE_CXX) \
+	$(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 # The last step of a quiet build is `say`: one line instead of the command; V=1 shows the command.
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
@@ -154,6 +154,7 @@ INTERNAL_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/interna
 
 C_OBJECTS := $(call objects,$(filter %.c,$(LIB_SOURCES))) $(BENCH_OBJECTS) $(LAB_OBJECTS) \
 	$(EXAMPLES:%=%.o) $(TEST_PROGRAMS:%=%.o) $(INTERNAL_PROGRAMS:%=%.o)
+PRECOMPILED := $(BUILD)/tests/precompiled.h
 CXX_OBJECTS := $(UNIT_TESTS:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.o) $(LONG_TESTS:%=%.o)
 
 LIBRARIES := $(BUILD)/liburge.a $(BUILD)/liburge.so.0 $(BUILD)/liburge.so
@@ -179,7 +180,13 @@ $(BUILD)/%.o: %.c $(BUILD)/.flags | $(BUILD)/include/urge.h
 $(BUILD)/%.o: %.S $(BUILD)/.flags | $(BUILD)/include/urge.h
 	$(call say,AS,$<)mkdir -p $(@D) && $(compile-c)
 
-$(BUILD)/%.o: %.cc $(BUILD)/.flags | $(BUILD)/include/urge.h deps-test
+$(BUILD)/%.o: precompiled = -include $(PRECOMPILED)
+$(BUILD)/%.o: %.cc $(PRECOMPILED).gch $(BUILD)/.flags | $(BUILD)/include/urge.h deps-test
+	$(call say,CXX,$<)mkdir -p $(@D) && $(compile-cxx)
+
+# The compilers look for X.gch where X is included.
+$(PRECOMPILED).gch: precompiled = -x c++-header
+$(PRECOMPILED).gch: tests/precompiled.h $(BUILD)/.flags | $(BUILD)/include/urge.h deps-test
 	$(call say,CXX,$<)mkdir -p $(@D) && $(compile-cxx)
 
 # A link in a folder of its own: -Isched would put sched/time.h in front of <time.h>.
@@ -198,7 +205,7 @@ $(BUILD)/.flags $(BUILD)/.objects: FORCE
 .PHONY: FORCE
 FORCE:
 
--include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(C_OBJECTS) $(CXX_OBJECTS))
+-include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(C_OBJECTS) $(CXX_OBJECTS)) $(PRECOMPILED).d
 
 # ---- linking -------------------------------------------------------------------------------------
 

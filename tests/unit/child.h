@@ -64,6 +64,20 @@ static inline int occurrences(const std::string &text, const std::string &words)
 	return n;
 }
 
+/*
+ * Whether an extended regular expression fits somewhere in text, or all of it. std::regex takes long
+ * to compile, and gcc warns about its inside when a sanitizer is on.
+ */
+static inline bool found(const std::string &text, const std::string &expression)
+{
+	return testing::Matcher<std::string>(testing::ContainsRegex(expression)).Matches(text);
+}
+
+static inline bool fits(const std::string &text, const std::string &expression)
+{
+	return testing::Matcher<std::string>(testing::MatchesRegex(expression)).Matches(text);
+}
+
 /* A running child. Its output is read by finish(), so it must fit in a pipe until then. */
 class Child
 {
@@ -93,7 +107,10 @@ public:
 		}
 	}
 
-	/* Wait until its stdout, or stderr, holds words so many times; false at its end. */
+	/*
+	 * Wait until its stdout, or stderr, holds words so many times; false at its end, or after a
+	 * minute.
+	 */
 	bool said(const std::string &words, int times = 1) { return heard(0, words, times); }
 	bool complained(const std::string &words, int times = 1) { return heard(1, words, times); }
 
@@ -130,9 +147,14 @@ public:
 private:
 	bool heard(int i, const std::string &words, int times)
 	{
-		while (occurrences(i ? outcome.err : outcome.out, words) < times)
-			if (!take(i))
+		struct pollfd end = { ends[i], POLLIN, 0 };
+		int64_t deadline = urge_now() + 60 * URGE_S;
+
+		while (occurrences(i ? outcome.err : outcome.out, words) < times) {
+			poll(&end, 1, 1000);
+			if (end.revents ? !take(i) : urge_now() > deadline)
 				return false;
+		}
 		return true;
 	}
 
