@@ -21,6 +21,7 @@
 #include "kernelshim/context.h"
 #include "kernelshim/fdprint.h"
 #include "kernelshim/futex.h"
+#include "kernelshim/sanitizer.h"
 #include "kernelshim/thread.h"
 #include "preempt/preempt.h"
 #include "sched/allp.h"
@@ -162,6 +163,8 @@ _Noreturn void world_ended(struct m *mp)
 	mp->curg = NULL;
 	mp->p = NULL;
 	mp->after.fn = NULL;
+	sanitizer_start_switch(NULL, (void *)mp->g0.stack_lo, mp->g0.stack_hi - mp->g0.stack_lo,
+			       mp->g0.tsan_fiber);
 	context_load(&mp->g0.ctx);
 }
 

@@ -63,15 +63,15 @@ static inline void runqput(struct p *pp, struct g *gp, bool next)
 static inline void runq_prefetch(const struct p *pp, uint32_t h, uint32_t t)
 {
 	const struct g *next;
-	const char *sp;
+	uintptr_t line;
 
 	if (t - h <= 3)
 		return;
 	__builtin_prefetch(slot_load(pp, h + 3), 1);
 	next = slot_load(pp, h + 1);
-	sp = (const char *)next->ctx.sp;
-	for (int line = -4; line <= 4; line++)
-		__builtin_prefetch(sp + line * CACHE_LINE, 1);
+	line = (uintptr_t)next->ctx.sp - 4 * (uintptr_t)CACHE_LINE;
+	for (int i = 0; i < 9; i++, line += CACHE_LINE)
+		__builtin_prefetch((const void *)line, 1);
 }
 
 /*
