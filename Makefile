@@ -150,6 +150,8 @@ LONG_TESTS := $(patsubst %.cc,$(BUILD)/%,$(wildcard tests/stress/*_test.cc tests
 # Each C program of the tests comes twice: X with the archive, X.shared with the shared library.
 # Those in internal/ call what the library hides, and come once.
 TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/*.c))
+# These also in a third form, X.static: libc is then a part of the program.
+STATIC_PROGRAMS := $(BUILD)/tests/programs/return_among_others $(BUILD)/tests/programs/dump_goroutines
 INTERNAL_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/internal/*.c))
 
 C_OBJECTS := $(call objects,$(filter %.c,$(LIB_SOURCES))) $(BENCH_OBJECTS) $(LAB_OBJECTS) \
@@ -164,7 +166,8 @@ PROGRAMS := $(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES)
 all: $(LIBRARIES) $(PROGRAMS)
 # ONLY: the googletest programs to build, below build/tests; all if it is empty.
 all-tests: all $(filter $(or $(ONLY:%=$(BUILD)/tests/%),%),$(UNIT_TESTS) $(LONG_TESTS)) \
-	$(TEST_PROGRAMS) $(TEST_PROGRAMS:%=%.shared) $(INTERNAL_PROGRAMS)
+	$(TEST_PROGRAMS) $(TEST_PROGRAMS:%=%.shared) $(INTERNAL_PROGRAMS) \
+	$(if $(strip $(SANITIZE)),,$(STATIC_PROGRAMS:%=%.static))
 
 # ---- compiling -----------------------------------------------------------------------------------
 
@@ -251,6 +254,11 @@ $(INTERNAL_PROGRAMS): %: %.o $(BUILD)/liburge-internal.a
 
 $(TEST_PROGRAMS:%=%.shared): %.shared: %.o $(BUILD)/liburge.so
 	$(call say,LINK,$@)$(link-c) $(filter %.o,$^) -L$(BUILD) -lurge -Wl,-rpath,$(abspath $(BUILD)) -lpthread -lm
+
+# A static program that is not position-independent has no .eh_frame_hdr unless it is asked for, and
+# without it no backtraces.
+$(STATIC_PROGRAMS:%=%.static): %.static: %.o $(BUILD)/liburge.a
+	$(call say,LINK,$@)$(link-c) -static -Wl,--eh-frame-hdr $(filter %.o %.a,$^) $(PRIVATE_LIBS) -lm
 
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/liburge-internal.a
 $(LONG_TESTS): %: %.o $(BUILD)/liburge-internal.a

@@ -14,7 +14,7 @@ struct text_range {
 enum { TEXT_RANGES_MAX = 8 };
 
 struct preemptible_text {
-	struct text_range range[TEXT_RANGES_MAX]; /* executable segments of the main program */
+	struct text_range range[TEXT_RANGES_MAX]; /* the main program's code, without libc's */
 	unsigned n;
 	bool movable; /* a goroutine in there may resume on another thread */
 	bool shadow_stack;

@@ -2,11 +2,17 @@
 /*
  * What of the program's text may be preempted by moving the goroutine: found out once, at boot.
  *
- * The main program's own text, if it is dynamically linked (in a static one libc is part of it) and
- * keeps nothing per thread: no thread-local variable but the runtime's, and no import of what reads
+ * The main program's own text, if it is dynamically linked and keeps nothing per thread: no thread-local variable but the runtime's, and no import of what reads
  * per-thread values by other means. A value loaded from such a place would move with its goroutine
  * while the next one on the old thread loads the same: a per-thread free list handed out twice.
  * Nothing in the registers shows that, so the whole program is refused.
+ *
+ * In a static program libc's text and its per-thread values are parts of the program, so nothing in
+ * there is moved. But when the world ends, its loops have to be told from a malloc that holds a lock.
+ * Linkers lay code out in the order of the objects: _start's, the program's, the mark below, which
+ * comes with our archive, and libc. What lies between _start and the mark is the program's. If
+ * malloc does too, the order is another and nothing is: goroutines end at their next call then. What
+ * compilers split off as unlikely, theirs and libc's, lies before _start and counts as libc.
  *
  * The imports are read from the relocations: those are the symbols that the program uses, and no
  * hash table needs to be walked to count them.
@@ -20,7 +26,9 @@
 
 #include <elf.h>
 #include <link.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 struct preemptible_text text;
 
@@ -97,6 +105,18 @@ static bool imports_thread_bound(const ElfW(Dyn) * dyn)
 	return relocs_thread_bound(&r, rela, relasz) || relocs_thread_bound(&r, jmprel, pltrelsz);
 }
 
+/* The mark: see sched/liburge.lds. */
+__attribute__((section("urge_mark"))) noinline static void mark(void) {}
+
+static struct text_range static_program_text(void)
+{
+	struct text_range own = { getauxval(AT_ENTRY), (uintptr_t)mark };
+
+	if (own.hi <= own.lo || (uintptr_t)malloc - own.lo < own.hi - own.lo)
+		own.hi = own.lo;
+	return own;
+}
+
 /* dl_iterate_phdr gives the main program first. */
 static int inspect_program(struct dl_phdr_info *info, size_t size, void *unused)
 {
@@ -117,6 +137,10 @@ static int inspect_program(struct dl_phdr_info *info, size_t size, void *unused)
 		else if (ph->p_type == PT_TLS && ph->p_memsz > 0)
 			own_tls = ph->p_memsz != urge_tls_size() ||
 				  info->dlpi_tls_data != urge_tls_address();
+	}
+	if (!interp) {
+		text.range[0] = static_program_text();
+		text.n = 1;
 	}
 	text.movable = interp && dynamic && !own_tls && !imports_thread_bound(dynamic);
 	return 1;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goroutines in every state that a dump shows: asleep, waiting for a waitgroup, in a system call,
- * and two loops, of which at least one has been preempted and waits for its turn. Prints "ready" when all of them are there, and then
- * waits for SIGQUIT.
+ * and two loops, of which, on one P, at least one has been preempted and waits for its turn. Prints
+ * "ready" when all of them are there, and then waits for SIGQUIT.
+ *
+ * Usage: dump_goroutines [GOMAXPROCS, default 1]
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include <urge.h>
 
@@ -59,10 +62,9 @@ static void start_one(const char *name, urge_fn fn, void *arg)
 		_exit(1);
 }
 
-static int start(void *unused)
+static int start(void *procs)
 {
-	(void)unused;
-	urge_gomaxprocs(1);
+	urge_gomaxprocs(procs ? atoi(procs) : 1);
 	urge_waitgroup_add(&never, 1);
 	start_one("sleeper", sleeper, NULL);
 	start_one("waiter", waiter, NULL);
@@ -74,7 +76,7 @@ static int start(void *unused)
 	return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	return urge_main(start, NULL);
+	return urge_main(start, argc > 1 ? argv[1] : NULL);
 }

@@ -4,7 +4,7 @@
  * these. They are discarded where they hold no library's lock, so malloc, printf and another
  * urge_main work afterwards.
  *
- * Usage: return_among_others loop|malloc|printf|mixed ROUNDS
+ * Usage: return_among_others loop|malloc|printf|mixed ROUNDS GOMAXPROCS
  * Prints the longest time in ms from main's return to urge_main's, then "ok".
  */
 #include <fcntl.h>
@@ -14,10 +14,11 @@
 #include <unistd.h>
 #include <urge.h>
 
-enum { OTHERS = 4, GOMAXPROCS = 3 };
+enum { OTHERS = 4 };
 
 static volatile uint64_t counter;
 static int64_t returned;
+static int procs;
 
 static void in_loop(void *unused)
 {
@@ -48,7 +49,7 @@ static int start(void *how)
 	static void (*const others[])(void *) = { in_loop, in_malloc, in_printf };
 	static const char *const names[] = { "loop", "malloc", "printf" };
 
-	urge_gomaxprocs(GOMAXPROCS);
+	urge_gomaxprocs(procs);
 	for (unsigned i = 0; i < OTHERS; i++)
 		for (unsigned k = 0; k < 3; k++)
 			if (!strcmp(how, names[k]) || (!strcmp(how, "mixed") && i % 3 == k))
@@ -71,8 +72,9 @@ int main(int argc, char **argv)
 	int to = dup(1);
 	int64_t worst = 0;
 
-	if (argc != 3 || !freopen("/dev/null", "w", stdout))
+	if (argc != 4 || !freopen("/dev/null", "w", stdout))
 		return 1;
+	procs = atoi(argv[3]);
 	for (int round = atoi(argv[2]); round > 0; round--) {
 		int64_t took;
 
