@@ -137,16 +137,13 @@ static void m0fini(void)
 
 static int schedinit(void)
 {
-	int n = env_gomaxprocs();
 	int err = stackinit();
 
 	if (!err)
 		err = m0init();
 	if (err)
 		return err;
-	if (n == 0)
-		n = boot.ncpu < CONFIG_MAX_PROCS ? boot.ncpu : CONFIG_MAX_PROCS;
-	err = procinit(n);
+	err = procinit(maxprocs_init());
 	if (!err)
 		err = netpollinit();
 	if (!err) {
@@ -293,7 +290,7 @@ int urge_gomaxprocs(int n)
 	if (!load_acq_u32(&sched.running))
 		return -EPERM;
 	mp = enter();
-	n = procresize(n);
+	n = procresize(n, MAXPROCS_FIXED);
 	if (mp)
 		leave();
 	return n;

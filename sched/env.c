@@ -82,7 +82,7 @@ void parsedebugvars(void)
 {
 	const char *s = secure_getenv("URGEDEBUG");
 
-	memset(&debugvars, 0, sizeof(debugvars));
+	debugvars = (struct debugvars){ .updatemaxprocs = 1 };
 	while (s && *s) {
 		size_t n = strcspn(s, ",");
 

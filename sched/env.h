@@ -13,7 +13,9 @@
 	X(schedtrace, 0, 86400000, "print the scheduler's state every so many ms")                 \
 	X(scheddetail, 0, 1, "schedtrace prints every P, M and G")                                 \
 	X(slice, 50, 10000000, "the time slice in us")                                             \
-	X(asyncpreemptoff, 0, 1, "no preemption by signals")
+	X(asyncpreemptoff, 0, 1, "no preemption by signals")                                       \
+	X(updatemaxprocs, 0, 1, "0: GOMAXPROCS does not follow CPUs and quota (default 1)")        \
+	X(autoprocstrace, 0, 1, "print what urge_gomaxprocs_auto sees and does")
 
 struct debugvars {
 #define X(name, lo, hi, words) int64_t name;

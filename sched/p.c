@@ -16,6 +16,7 @@
 #include "sched/gqueue.h"
 #include "sched/lock.h"
 #include "sched/m.h"
+#include "sched/maxprocs.h"
 #include "sched/proc.h"
 #include "sched/runq.h"
 #include "sched/time.h"
@@ -61,7 +62,8 @@ struct p *pidleget(void)
 	if (pp) {
 		sched.pidle = pp->link;
 		pp->link = NULL;
-		sub_u32(&sched.npidle, 1);
+		if (sub_u32(&sched.npidle, 1) + 1 == (uint32_t)load_rlx_i32(&sched.gomaxprocs))
+			maxprocs_busy();
 	}
 	return pp;
 }

@@ -34,6 +34,7 @@
 #include "sched/allp.h"
 #include "sched/exit.h"
 #include "sched/lock.h"
+#include "sched/maxprocs.h"
 #include "sched/p.h"
 #include "sched/proc.h"
 #include "sched/sysmon.h"
@@ -187,18 +188,36 @@ static int shrink(int n)
 	return 0;
 }
 
-int procresize(int n)
+int procresize(int n, enum maxprocs_mode by)
 {
 	int err = 0, old;
 
 	if (n > CONFIG_MAX_PROCS)
 		return -EINVAL;
-	lock(&procresize_lock);
+	if (by == MAXPROCS_FIXED)
+		lock(&procresize_lock);
+	else if (!trylock(&procresize_lock)) /* sysmon waits for nobody; the other call wins */
+		return -EBUSY;
 	old = load_rlx_i32(&sched.gomaxprocs);
-	if (n != old)
+	if (by != MAXPROCS_FIXED && load_rlx_u32(&maxprocs_mode) != by)
+		err = -EBUSY;
+	else if (n != old)
 		err = n > old ? grow(n) : shrink(n);
+	if (!err)
+		store_rlx_u32(&maxprocs_mode, by);
 	unlock(&procresize_lock);
 	return err ? err : old;
+}
+
+void procresize_auto(bool on)
+{
+	lock(&procresize_lock);
+	if (on)
+		store_rlx_u32(&maxprocs_mode, MAXPROCS_AUTO);
+	else if (load_rlx_u32(&maxprocs_mode) == MAXPROCS_AUTO)
+		store_rlx_u32(&maxprocs_mode, MAXPROCS_FIXED);
+	unlock(&procresize_lock);
+	waitpoint_kick(&sysmon_point);
 }
 
 void procs_trim(void)

@@ -3,12 +3,19 @@
 #ifndef URGE_SCHED_PROCRESIZE_H
 #define URGE_SCHED_PROCRESIZE_H
 
+#include "sched/maxprocs.h"
+
 /*
  * Sets GOMAXPROCS to n > 0 and returns the former one; -EINVAL above the limit, -ENOMEM, or -EPERM
- * when the world has ended meanwhile: then nothing has changed. Any thread, in the runtime if it is an
- * M. Waits for other callers, and for nobody else.
+ * when the world has ended meanwhile: then nothing has changed. By MAXPROCS_FIXED: any thread, in the
+ * runtime if it is an M; waits for other callers, and for nobody else; from now on only such calls
+ * change it. By another mode: sysmon; -EBUSY when the mode is no longer that, or somebody else is
+ * at it.
  */
-int procresize(int n);
+int procresize(int n, enum maxprocs_mode by);
+
+/* The mode becomes MAXPROCS_AUTO; or, if it is, MAXPROCS_FIXED. Callers as above. */
+void procresize_auto(bool on);
 
 /* sysmon: Ps that were draining and are dead now leave the snapshot. */
 void procs_trim(void);

@@ -9,6 +9,7 @@
  *	- the next line of schedtrace;
  *	- a second look at a suspected deadlock;
  *	- a look after the descriptors, when nobody else does (netpoll.c), or an event of theirs;
+ *	- a look at what the system grants (maxprocs.c), while somebody is busy;
  * and for ever when there is nothing of these: an idle process costs no CPU. Go's sysmon polls at
  * 20 us to 10 ms instead, so that Go's timers and slices are late by as much.
  *
@@ -36,6 +37,7 @@
 #include "sched/exit.h"
 #include "sched/lock.h"
 #include "sched/m.h"
+#include "sched/maxprocs.h"
 #include "sched/netpoll.h"
 #include "sched/p.h"
 #include "sched/proc.h"
@@ -181,12 +183,16 @@ static void syscall_backoff(void)
 /* The second look of waitpoint_sleep. */
 static int64_t earliest(void)
 {
+	int64_t next;
+
 	if (load_acq_u32(&stop) || load_acq_u32(&suspected))
 		return 1;
 	if (load_rlx_u32(&sysmon_watching) || anyone_waits())
 		return nanotime() + load_rlx_i64(&time_slice);
-	return netpoll_sleeps() ? INT64_MAX
-				: min_i64(timers_earliest(), netpoll_sysmon_until(nanotime()));
+	next = maxprocs_due();
+	if (!netpoll_sleeps())
+		next = min_i64(next, min_i64(timers_earliest(), netpoll_sysmon_until(nanotime())));
+	return next;
 }
 
 void sysmon(void)
@@ -219,6 +225,7 @@ void sysmon(void)
 		next = min_i64(min_i64(next, recheck), poll);
 		next = min_i64(next, schedtrace_tick(now));
 		next = min_i64(next, world_exit_tick(now));
+		next = min_i64(next, maxprocs_tick(now));
 		if (!netpoll_sleeps())
 			next = min_i64(next, timers_earliest());
 		event = waitpoint_sleep(&sysmon_point, next, earliest, events, ARRAY_SIZE(events)) >

@@ -421,11 +421,25 @@ URGE_API int urge_select_until(struct urge_case *cases, size_t n, int64_t deadli
 
 /*
  * Sets the number of Ps to n and returns the former one; n < 1 only asks. -EINVAL above the build's
- * MAX_PROCS (Kconfig), -ENOMEM, or -EPERM when the runtime does not run; nothing has changed then.
- * Nobody is stopped: a P that goes away is given up by its thread at the next scheduling point,
- * which its goroutine is asked to come to as if its slice were over. Any thread.
+ * MAX_PROCS (Kconfig; 1024 unless changed), -ENOMEM, or -EPERM when the runtime does not run;
+ * nothing has changed then. Calls may overlap; they count as made in some order. Nobody is stopped
+ * or waited for: a P that goes away is given up by its thread at the next scheduling point, which
+ * its goroutine is asked to come to as if its slice were over. Any thread.
+ *
+ * Until the first call with n >= 1, unless the environment has set GOMAXPROCS, the number follows
+ * the system: the CPUs that the process may use, but no more than its cgroup's CPU quota (versions
+ * 1 and 2, all ancestors that can be seen), rounded up and at least 2, pays for. The runtime looks once
+ * a second while it is busy; a larger number takes effect after one look, a smaller one after two.
  */
 URGE_API int urge_gomaxprocs(int n);
+
+/*
+ * An experiment, off by default: on lets a controller move GOMAXPROCS, within what the system grants
+ * (above), by how many goroutines wait, how many Ps are idle, and how often the kernel takes CPUs
+ * away; URGEDEBUG=autoprocstrace=1 prints its decisions. Off, or urge_gomaxprocs with n >= 1, ends
+ * it; off leaves the number where it is. 0, or -EPERM when the runtime does not run. Any thread.
+ */
+URGE_API int urge_gomaxprocs_auto(bool on);
 
 /*
  * The time after which a goroutine may be preempted when others wait; default 10 ms. From 50 us to
