@@ -110,8 +110,9 @@ URGE_API int urge_sleep_until(int64_t deadline);
  * descriptors.
  *
  * Environment, ignored in set-user-ID programs (secure_getenv):
- *   GOMAXPROCS=n	the number of Ps; default: the CPUs this thread may use
- *   URGEDEBUG=k=v,...	inittrace=1, schedtrace=ms, scheddetail=1, slice=us, asyncpreemptoff=1
+ *   GOMAXPROCS=n	the number of Ps; default: what CPUs and quota allow, see urge_gomaxprocs
+ *   URGEDEBUG=k=v,...	inittrace=1, schedtrace=ms, scheddetail=1, slice=us, asyncpreemptoff=1,
+ *			updatemaxprocs=0, autoprocstrace=1
  * An unknown key or a bad value is named on stderr and ignored.
  *
  * The runtime uses SIGURG (Kconfig: PREEMPT_SIGNAL), and passes every other SIGURG to the handler
