@@ -14,6 +14,7 @@
 
 static const struct workload *const workloads[] = {
 	&yield_workload,         &spawn_workload,
+	&mutex_workload,         &sema_workload,
 	&mem_100k_workload,      &mem_100k_s64k_workload,
 	&mem_1m_workload,        &mem_1m_s64k_workload,
 	&timer_workload,         &timer_1s_workload,

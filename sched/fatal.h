@@ -20,6 +20,11 @@ __attribute__((noreturn, cold)) void fatal_u64(const char *words, uint64_t n, co
 /* urge_dump, but not more than max goroutines and the caller: their number tells enough. */
 void dump_some(int fd, uint64_t max);
 
+/* The entry in a dump of a goroutine that is parked, and stays so. */
+struct fdprint;
+struct g;
+void dump_parked(struct fdprint *out, const struct g *gp);
+
 /* One line on stderr; the program goes on. */
 __attribute__((cold)) void complain(const char *words);
 

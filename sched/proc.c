@@ -202,15 +202,11 @@ static void yield_after(struct m *mp, struct g *old)
 	wakep();
 }
 
-void urge_yield(void)
+void goyield(void)
 {
-	struct m *mp = enter();
+	struct m *mp = getm();
 	struct g *next;
 
-	if (unlikely(!mp)) {
-		sched_yield();
-		return;
-	}
 	check_stack(mp->curg);
 	next = pick_next(mp);
 	if (next != &mp->g0)
@@ -220,6 +216,15 @@ void urge_yield(void)
 			  yield_after); /* to the tail, behind those that wait */
 	else if (load_rlx_u32(&mp->p->attn) || globrunqsize() > 0)
 		switch_to(mp, mp->curg, next, preempt_after);
+}
+
+void urge_yield(void)
+{
+	if (unlikely(!enter())) {
+		sched_yield();
+		return;
+	}
+	goyield();
 	leave();
 }
 

@@ -83,6 +83,9 @@ struct g *pick_next(struct m *mp);
 /* Gives the P to others; the goroutine goes behind the global queue. */
 void gopreempt(void);
 
+/* Lets the next one of this P run, if there is one; the goroutine goes to the ring's tail. */
+void goyield(void);
+
 /* ---- queues -------------------------------------------------------------------------------- */
 
 /* Puts q (n goroutines) behind the global queue; takes sched.lock. */

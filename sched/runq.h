@@ -37,6 +37,10 @@ bool runqputslow(struct p *pp, struct g *gp, uint64_t head, uint32_t t);
 static inline void runqput(struct p *pp, struct g *gp, bool next)
 {
 	if (next) {
+		if (!load_rlx_ptr(&pp->runnext)) {       /* and only the owner changes that */
+			store_rel_ptr(&pp->runnext, gp); /* pairs with the CAS of consumers */
+			return;
+		}
 		gp = (struct g *)xchg_ptr(&pp->runnext, gp);
 		if (!gp)
 			return;

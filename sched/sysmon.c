@@ -36,6 +36,7 @@
 #include "sched/deadlock.h"
 #include "sched/exit.h"
 #include "sched/lock.h"
+#include "sched/lockcycle.h"
 #include "sched/m.h"
 #include "sched/maxprocs.h"
 #include "sched/netpoll.h"
@@ -219,6 +220,7 @@ void sysmon(void)
 		} else {
 			store_rlx_u32(&sysmon_watching, 0);
 		}
+		lockcycle_tell();
 		fell_asleep = xchg_u32(&suspected, 0);
 		if (fell_asleep || now >= recheck)
 			recheck = checkdead(now, fell_asleep);

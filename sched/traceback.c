@@ -129,6 +129,16 @@ static void print_creator(struct fdprint *out, const struct g *gp)
 	fdp_char(out, '\n');
 }
 
+void dump_parked(struct fdprint *out, const struct g *gp)
+{
+	struct unwind_regs regs;
+
+	print_header(out, gp, Gwaiting);
+	regs_of_parked(&regs, gp);
+	print_stack(out, &regs, gp);
+	print_creator(out, gp);
+}
+
 struct dump {
 	struct fdprint out;
 	const struct g *self;

@@ -297,6 +297,100 @@ URGE_API int urge_fd_wait(int fd, short events, int64_t deadline);
  */
 URGE_API int urge_close(int fd);
 
+/* ---- locks --------------------------------------------------------------------------------- */
+
+/*
+ * Locks are embedded by the program, zero-initialised ({ 0 }, in C++ {}), of fixed size, and must not be
+ * copied or moved while in use. Nothing is to be destroyed; the memory may be freed as soon as nobody
+ * is in a call on the lock or still to come: by the goroutine that has just had the lock, too. What
+ * the names of fields end in an underscore for: they are private.
+ *
+ * Void calls: any thread, also before boot. A goroutine that must wait leaves its thread to others; a
+ * thread of the program's own sleeps. Both queue in the same order. A goroutine's context does not
+ * end them.
+ * Int calls (.._until): goroutine; -EPERM elsewhere, even if they would not wait. With deadline 0
+ * they do not wait, and return -EAGAIN; one that has passed is -ETIMEDOUT if the call would wait.
+ * -ECANCELED or what else the goroutine's context ends with. -ENOMEM: no room for a timer.
+ * try calls: any thread, also before boot; never wait.
+ */
+
+/*
+ * A mutual exclusion lock. Those who wait get it in order, but who comes along at the right moment may be
+ * faster, until one has waited for 1 ms: then the mutex is handed from one to the next, in order. It
+ * is not bound to a goroutine: another one may unlock it.
+ *   lock	waits until it is free; not recursive
+ *   trylock	true if it got it
+ *   unlock	of a mutex that is not locked is fatal: "sync: unlock of unlocked mutex"
+ * When goroutines wait for each other's mutexes in a circle, without deadlines, they can never get out: that
+ * is told on stderr once, with the goroutines, while the others go on.
+ */
+typedef struct urge_mutex {
+	uint32_t state_;
+	uint32_t turn_;
+	void *owner_;
+} urge_mutex;
+
+URGE_API void urge_mutex_lock(urge_mutex *m);
+URGE_API bool urge_mutex_trylock(urge_mutex *m);
+URGE_API int urge_mutex_lock_until(urge_mutex *m, int64_t deadline);
+URGE_API void urge_mutex_unlock(urge_mutex *m);
+
+/*
+ * A lock of many readers or one writer. A writer that waits keeps new readers out, so a goroutine must
+ * not rlock again what it has rlocked; a writer that unlocks first lets those readers in that wait.
+ * runlock of what nobody has rlocked is fatal: "sync: RUnlock of unlocked RWMutex"; so is unlock of
+ * what nobody has locked: "sync: Unlock of unlocked RWMutex".
+ */
+typedef struct urge_rwmutex {
+	urge_mutex writers_;
+	uint32_t state_;
+	uint32_t writer_;
+} urge_rwmutex;
+
+URGE_API void urge_rwmutex_rlock(urge_rwmutex *rw);
+URGE_API bool urge_rwmutex_tryrlock(urge_rwmutex *rw);
+URGE_API int urge_rwmutex_rlock_until(urge_rwmutex *rw, int64_t deadline);
+URGE_API void urge_rwmutex_runlock(urge_rwmutex *rw);
+URGE_API void urge_rwmutex_lock(urge_rwmutex *rw);
+URGE_API bool urge_rwmutex_trylock(urge_rwmutex *rw);
+URGE_API int urge_rwmutex_lock_until(urge_rwmutex *rw, int64_t deadline);
+URGE_API void urge_rwmutex_unlock(urge_rwmutex *rw);
+
+/*
+ * A place to wait until something has changed that a mutex protects. No wake-ups but by a signal or a
+ * broadcast; still, what was waited for may be gone again, so wait in a loop.
+ *   wait	unlocks m, which is locked, waits, and locks it again. wait_until locks it whatever it
+ *		returns; -EAGAIN and -EPERM have not unlocked it. What it returns for a deadline does not
+ *		say whether the condition holds.
+ *   signal	wakes the one that has waited longest; broadcast: all. With or without the mutex. Any
+ *		thread, never wait.
+ */
+typedef struct urge_cond {
+	uint32_t waiters_;
+} urge_cond;
+
+URGE_API void urge_cond_wait(urge_cond *cond, urge_mutex *m);
+URGE_API int urge_cond_wait_until(urge_cond *cond, urge_mutex *m, int64_t deadline);
+URGE_API void urge_cond_signal(urge_cond *cond);
+URGE_API void urge_cond_broadcast(urge_cond *cond);
+
+/*
+ * A counting semaphore. Those who wait get their units in order, each straight from a release.
+ *   init	n units; or { 0 } for none
+ *   acquire	waits for a unit and takes it: 0
+ *   try_acquire	0 or -EAGAIN
+ *   release	gives one unit
+ */
+typedef struct urge_sem {
+	uint64_t state_;
+} urge_sem;
+
+URGE_API void urge_sem_init(urge_sem *sem, uint32_t n);
+URGE_API int urge_sem_acquire(urge_sem *sem);
+URGE_API int urge_sem_acquire_until(urge_sem *sem, int64_t deadline);
+URGE_API int urge_sem_try_acquire(urge_sem *sem);
+URGE_API void urge_sem_release(urge_sem *sem);
+
 /* ---- blocking and foreign code ------------------------------------------------------------- */
 
 /*
