@@ -28,6 +28,7 @@
 #include "sched/switch.h"
 #include "sched/sysmon.h"
 #include "sched/time.h"
+#include "sched/urge.h"
 
 void entersyscall(struct m *mp)
 {
@@ -84,10 +85,9 @@ static void exitsyscall_after(struct m *mp, struct g *old)
 	}
 }
 
-void exitsyscall(void)
+/* The way back: true if nobody has taken the P. */
+static bool reacquire(struct m *mp)
 {
-	struct m *mp = getm();
-	struct g *gp = mp->curg;
 	struct p *pp = mp->oldp;
 
 	mp->oldp = NULL;
@@ -98,12 +98,22 @@ void exitsyscall(void)
 		store_rlx_ptr(&pp->m, mp);
 		mp->p = pp;
 		store_rlx_u32(&pp->syscalltick, mp->syscalltick + 1);
-		casgstatus(gp, Gsyscall, Grunning);
-	} else {
-		if (load_rlx_u32(&mp->attn))
-			world_ended(mp);
-		switch_to(mp, gp, &mp->g0, exitsyscall_after);
+		return true;
 	}
+	if (load_rlx_u32(&mp->attn))
+		world_ended(mp);
+	return false;
+}
+
+void exitsyscall(void)
+{
+	struct m *mp = getm();
+	struct g *gp = mp->curg;
+
+	if (reacquire(mp))
+		casgstatus(gp, Gsyscall, Grunning);
+	else
+		switch_to(mp, gp, &mp->g0, exitsyscall_after);
 }
 
 void urge_exitsyscall(void)
@@ -117,6 +127,57 @@ void urge_exitsyscall(void)
 	exitsyscall();
 	leave();
 }
+
+/* ---- foreign code -------------------------------------------------------------------------- */
+
+struct blocking {
+	int (*fn)(void *);
+	void *arg;
+	int result;
+};
+
+/*
+ * On g0, which is the thread's own stack. To all others the goroutine runs on this M, in a system
+ * call: curg says so.
+ */
+static void blocking_after(struct m *mp, struct g *old)
+{
+	struct blocking *b = mp->after.arg;
+
+	__atomic_store_n(&mp->curg, old, __ATOMIC_RELAXED);
+	tls_store32(mp->errno_at, (uint32_t)old->errno_);
+	b->result = b->fn(b->arg);
+	old->errno_ = (int32_t)tls_load32(mp->errno_at);
+	__atomic_store_n(&mp->curg, NULL, __ATOMIC_RELAXED);
+	if (reacquire(mp)) {
+		casgstatus(old, Gsyscall, Grunnable);
+		runqput(mp->p, old, true);
+	} else {
+		exitsyscall_after(mp, old);
+	}
+}
+
+int urge_blocking(int (*fn)(void *), void *arg)
+{
+	struct blocking b = { fn, arg, 0 };
+	struct m *mp;
+
+	if (!fn)
+		return -EINVAL;
+	mp = enter();
+	if (!mp)
+		return -EPERM;
+	check_stack(mp->curg);
+	mp->after.arg = &b;
+	entersyscall(mp);
+	if (!runqempty(mp->oldp) || globrunqsize() > 0)
+		syscall_retake(mp->oldp); /* it will be long: no waiting for sysmon */
+	switch_to(mp, mp->curg, &mp->g0, blocking_after);
+	leave();
+	return b.result;
+}
+
+/* ---- sysmon -------------------------------------------------------------------------------- */
 
 bool syscall_retake(struct p *pp)
 {

@@ -198,6 +198,17 @@ static int thread_new(pthread_t *thread, void *(*fn)(void *), void *arg, bool jo
 	return -err;
 }
 
+/* Every M has a thread, and there may be no more. */
+static bool exhausted(void)
+{
+	bool none;
+
+	lock(&sched.lock);
+	none = sched.mcount == CONFIG_MAX_MS && !sched.mfree;
+	unlock(&sched.lock);
+	return none;
+}
+
 /* The template thread. */
 static int newm(void)
 {
@@ -205,8 +216,13 @@ static int newm(void)
 	pthread_t thread;
 	int err;
 
-	if (!mp)
+	if (!mp) {
+		if (exhausted() && load_acq_u32(&template.nwanting) > 0)
+			fatal_u64("thread exhaustion: more than ", CONFIG_MAX_MS,
+				  " threads are needed: too many blocking calls at once "
+				  "(Kconfig: MAX_MS)");
 		return -EAGAIN;
+	}
 	add_u32(&template.starting, 1);
 	err = thread_new(&thread, mstart, mp, false);
 	if (err) {

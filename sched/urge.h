@@ -404,6 +404,14 @@ URGE_API void urge_entersyscall(void);
 URGE_API void urge_exitsyscall(void);
 
 /*
+ * Calls fn(arg) between the two, on the thread's own stack, which is as large as any thread's: for
+ * libraries that may block or need much stack. Others get the P at once if they wait. What holds
+ * between urge_entersyscall and urge_exitsyscall holds for fn; no exception of C++ may leave it.
+ * Returns fn's result; without a call -EPERM when the caller is no goroutine, -EINVAL when fn is NULL.
+ */
+URGE_API int urge_blocking(int (*fn)(void *), void *arg);
+
+/*
  * Between the two calls the goroutine is not preempted and stays on its thread, unless it blocks or
  * yields by itself. Nests. For code that holds what belongs to the thread, briefly: who waits for
  * the P waits on, and so does a stop of the world. Goroutine; elsewhere no effect. An end without a
