@@ -18,6 +18,7 @@
 	X(RANK_TEMPLATE)   /* requests to the template thread */                                   \
 	X(RANK_GFREE)      /* global free list of goroutines */                                    \
 	X(RANK_SLABS)      /* stack slabs */                                                       \
+	X(RANK_RESOLVER)   /* the queue of name lookups */                                         \
 	X(RANK_POLLDESC)   /* a poll descriptor */                                                 \
 	X(RANK_WAITPOINT)  /* a waiting point's deadline */
 

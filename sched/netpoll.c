@@ -29,6 +29,7 @@
 #include "sched/exit.h"
 #include "sched/polldesc.h"
 #include "sched/proc.h"
+#include "sched/resolve.h"
 #include "sched/sysmon.h"
 #include "sched/time.h"
 
@@ -55,6 +56,8 @@ static struct {
 int netpollinit(void)
 {
 	int err = polldescinit();
+
+	resolveinit();
 
 	if (err)
 		return err;

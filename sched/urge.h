@@ -291,6 +291,36 @@ URGE_API int urge_connect_until(int fd, const struct sockaddr *addr, socklen_t l
 URGE_API int urge_fd_wait(int fd, short events, int64_t deadline);
 
 /*
+ * Sockets by address. host and port are names or numbers, as for getaddrinfo; host NULL is every
+ * address of the machine (listen, IPv6 and IPv4) or the machine itself (dial). backlog 0 is the
+ * system's largest. The sockets are close-on-exec, those of TCP without delay (TCP_NODELAY, also
+ * the accepted ones), a listener may use an address again at once (SO_REUSEADDR). dial tries all
+ * addresses of a name, one after the other, each with an equal share of the time, but at least
+ * two seconds of it. Unix: a path that begins with @ is an abstract name; a file is not removed,
+ * neither before nor after. Return a descriptor, or the first address's error: those of the system
+ * calls and of urge_getaddrinfo, -ETIMEDOUT, -EPERM, -ENAMETOOLONG.
+ */
+URGE_API int urge_listen_tcp(const char *host, const char *port, int backlog);
+URGE_API int urge_dial_tcp(const char *host, const char *port, int64_t deadline);
+URGE_API int urge_listen_udp(const char *host, const char *port);
+URGE_API int urge_dial_udp(const char *host, const char *port);
+URGE_API int urge_listen_unix(const char *path, int backlog);
+URGE_API int urge_dial_unix(const char *path, int64_t deadline);
+URGE_API int urge_listen_unixgram(const char *path);
+URGE_API int urge_dial_unixgram(const char *path);
+
+/*
+ * getaddrinfo, on one of at most 32 threads of the runtime; a goroutine waits. *res is to be freed by
+ * freeaddrinfo, and NULL after an error. A lookup that its deadline ends goes on by itself; with
+ * deadline 0 only numbers are answered. Returns 0; -ENOENT: no such host or service;
+ * -EHOSTUNREACH: nobody could be asked, try later; -EIO: the answer was a failure; -EINVAL: the
+ * hints; or -EAGAIN, -ETIMEDOUT, -ENOMEM, -EPERM, another error of the system, that of the context.
+ */
+struct addrinfo;
+URGE_API int urge_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+			      struct addrinfo **res, int64_t deadline);
+
+/*
  * Closes. Calls on it that wait return -EBADF; those under way in the kernel are waited for (a read
  * from a file that can't be polled may take its time). 0, -EBADF, or another error of close, after
  * which it is closed as well.

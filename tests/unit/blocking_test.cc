@@ -32,10 +32,10 @@ TEST(Blocking, ReturnsTheResultAndKeepsErrno)
 			  for (int i = 0; i < 1000; i++) {
 				  errno = 7;
 				  EXPECT_EQ(-i, blocking([&] {
-						    EXPECT_EQ(7, *__errno_location());
-						    *__errno_location() = 9;
-						    return -i;
-					    }));
+					  EXPECT_EQ(7, *__errno_location());
+					  *__errno_location() = 9;
+					  return -i;
+				  }));
 				  EXPECT_EQ(9, errno);
 			  }
 			  EXPECT_EQ(-EINVAL, urge_blocking(nullptr, nullptr));
@@ -47,12 +47,13 @@ TEST(Blocking, ReturnsTheResultAndKeepsErrno)
 TEST(Blocking, HasTheThreadsStack)
 {
 	EXPECT_EQ(0, run_main([] {
-			  EXPECT_EQ(1, blocking([] {
-					    volatile char deep[1 << 20]; /* a goroutine has 256 KiB */
+			  EXPECT_EQ(
+				  1, blocking([] {
+					  volatile char deep[1 << 20]; /* a goroutine has 256 KiB */
 
-					    deep[0] = deep[sizeof(deep) - 1] = 1;
-					    return (int)deep[0];
-				    }));
+					  deep[0] = deep[sizeof(deep) - 1] = 1;
+					  return (int)deep[0];
+				  }));
 			  return 0;
 		  }));
 }
@@ -93,7 +94,9 @@ TEST(Blocking, ManyAtOnceAreThreadsThatEndAgain)
 				  EXPECT_EQ(0, go([&] {
 						    EXPECT_EQ(1, blocking([&] {
 								      in++;
-								      for (int ms = 0; ms < 60000 && in < N; ms++)
+								      for (int ms = 0;
+									   ms < 60000 && in < N;
+									   ms++)
 									      usleep(1000);
 								      return in == N;
 							      }));
@@ -166,7 +169,8 @@ TEST(Blocking, MainReturnsFromABlockedThreadOfItsOwn)
 						    blocking([&] {
 							    char c;
 
-							    if (syscall(SYS_gettid) != home || in.exchange(true))
+							    if (syscall(SYS_gettid) != home ||
+								in.exchange(true))
 								    return 0;
 							    return (int)read(fds[0], &c, 1);
 						    });
@@ -181,7 +185,8 @@ TEST(Blocking, MainReturnsFromABlockedThreadOfItsOwn)
 TEST(Blocking, MoreThreadsThanThereMayBeIsFatal)
 {
 	if (CONFIG_MAX_MS > 1000)
-		GTEST_SKIP() << "the limit is " << CONFIG_MAX_MS << " threads: see the debug configuration";
+		GTEST_SKIP() << "the limit is " << CONFIG_MAX_MS
+			     << " threads: see the debug configuration";
 	Outcome outcome = in_child([] {
 		run_main([] {
 			for (int i = 0; i < 2 * CONFIG_MAX_MS; i++)
