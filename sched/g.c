@@ -248,7 +248,9 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 		stack_release(gp);
 		return NULL;
 	}
-	sanitizer_reuse_stack((void *)gp->stack_lo, gp->stack_hi - gp->stack_lo);
+	/* with the top: in a former world a stack of another colour may have lain there */
+	sanitizer_reuse_stack((void *)gp->stack_lo,
+			      gp->stack_hi - gp->stack_lo + sizeof(struct gtop));
 	if (IS_ENABLED(CONFIG_TSAN) && !gp->tsan_fiber)
 		gp->tsan_fiber = sanitizer_fiber_new();
 	top = gp->top;
@@ -308,11 +310,8 @@ static int newproc(const struct urge_attr *attr, urge_fn fn, void *arg, uintptr_
 	} else {
 		gp = newproc1(NULL, fn, arg, attr, callerpc);
 		if (gp) {
-			struct gqueue q = { NULL, NULL };
-
 			gp->top->parentgoid = 0;
-			gqueue_push(&q, gp);
-			injectglist(&q, 1);
+			goqueue(gp);
 		} else {
 			err = -ENOMEM;
 		}

@@ -12,6 +12,7 @@
 	X(RANK_PROCRESIZE) /* one change of GOMAXPROCS at a time */                                \
 	X(RANK_CHAN)       /* a channel; select holds several, see chanlock.h */                   \
 	X(RANK_SEMROOT)    /* a root of the table of those who wait for locks */                   \
+	X(RANK_URGE_TIMER) /* one reset of a urge_timer at a time */                               \
 	X(RANK_TIMERS)     /* a P's timer heap */                                                  \
 	X(RANK_TIMERS_P0)  /* that of the first P, into which timers move from others */           \
 	X(RANK_SCHED)      /* sched.lock */                                                        \

@@ -158,11 +158,10 @@ void gopark(park_unlock_fn unlockf, void *arg, enum waitreason reason)
 	switch_to(mp, gp, pick_next(mp), park_after);
 }
 
-void goready(struct g *gp)
+void goqueue(struct g *gp)
 {
 	struct m *mp = getm();
 
-	casgstatus(gp, Gwaiting, Grunnable);
 	latency_begin(mp, gp);
 	if (mp && mp->p) {
 		runqput(mp->p, gp, true);
@@ -173,6 +172,12 @@ void goready(struct g *gp)
 		gqueue_push(&q, gp);
 		injectglist(&q, 1);
 	}
+}
+
+void goready(struct g *gp)
+{
+	casgstatus(gp, Gwaiting, Grunnable);
+	goqueue(gp);
 }
 
 static void preempt_after(struct m *mp, struct g *old)

@@ -74,6 +74,9 @@ void gopark(park_unlock_fn unlockf, void *arg, enum waitreason reason);
 /* Makes a parked goroutine runnable; the next one of the caller's P, if the caller has one. */
 void goready(struct g *gp);
 
+/* The same for one that is runnable and in no queue yet. */
+void goqueue(struct g *gp);
+
 /*
  * Whom to switch to when the running goroutine stops: the next of this P if that needs no decision,
  * else g0.

@@ -20,6 +20,9 @@ enum { TIMERS_MAX = 4 << 20, MOVE_BATCH = 256 };
 
 uint32_t timers_max = TIMERS_MAX;
 
+/* A dead P has kept timers, for which the first one had no room: so look at dead ones too. */
+static struct atomic_u32 stranded;
+
 static const size_t heap_bytes = TIMERS_MAX * sizeof(struct timerslot);
 
 int timers_init(struct timerheap *ts, enum lockrank rank)
@@ -36,6 +39,7 @@ void timers_forget(struct timerheap *ts)
 	ts->n = 0;
 	ts->epoch++;
 	store_rlx_i64(&ts->minwhen, INT64_MAX);
+	store_rlx_u32(&stranded, 0);
 	vm_dontneed(ts->heap, heap_bytes);
 	unlock(&ts->lock);
 }
@@ -112,19 +116,23 @@ static bool insert(struct timerheap *ts, struct timerslot s)
 	return true;
 }
 
+/* Puts s in the place of entry i, and then where it belongs. */
+static void move(struct timerheap *ts, uint32_t i, struct timerslot s)
+{
+	assert_held(&ts->lock);
+	if (i > 0 && s.when < ts->heap[(i - 1) / 4].when)
+		sift_up(ts->heap, i, s);
+	else
+		sift_down(ts->heap, ts->n, i, s);
+}
+
 /* Takes entry i out; its timer still thinks that it is in. */
 static void take_out(struct timerheap *ts, uint32_t i)
 {
-	struct timerslot *h = ts->heap, last;
-
 	assert_held(&ts->lock);
-	last = h[--ts->n];
-	if (i < ts->n) {
-		if (i > 0 && last.when < h[(i - 1) / 4].when)
-			sift_up(h, i, last);
-		else
-			sift_down(h, ts->n, i, last);
-	}
+	ts->n--;
+	if (i < ts->n)
+		move(ts, i, ts->heap[ts->n]);
 	update_minwhen(ts);
 }
 
@@ -144,46 +152,69 @@ bool timer_add(struct p *pp, struct timer *t, int64_t when)
 {
 	const struct timerslot s = { when, (uintptr_t)t };
 
-	const struct procs *procs;
-	bool ok;
-
 	if (likely(add(pp, s)))
 		return true;
-	procs = procs_begin();
-	ok = false;
-	for (uint32_t i = 0; i < procs->n && !ok; i++) {
-		ok = add(procs->p[i], s);
-		/* it died meanwhile, and nobody will look there again */
-		if (ok && load_acq_u32(&procs->p[i]->status) == Pdead && timer_remove(t))
-			ok = false;
+	if (!add(p_first(), s))
+		return false;
+	timers_cover(when);
+	return true;
+}
+
+/*
+ * The lock of the heap that t is in, if it is in one. Its owner calls this, so only another heap's
+ * may take its place meanwhile, or none.
+ */
+static struct timerheap *lock_heap(const struct timer *t)
+{
+	struct timerheap *ts;
+
+	/* pairs with store_rel in take_due: who ran it is done with it */
+	while ((ts = load_acq_ptr(&t->heap))) {
+		lock(&ts->lock);
+		if (load_rlx_ptr(&t->heap) == ts) {
+			if (t->epoch == ts->epoch)
+				return ts;
+			unlock(&ts->lock);
+			return NULL; /* of a former world */
+		}
+		unlock(&ts->lock);
 	}
-	procs_end();
-	if (ok)
-		timers_cover(when);
-	return ok;
+	return NULL;
 }
 
 bool timer_remove(struct timer *t)
 {
-	for (;;) {
-		/* pairs with store_rel in take_due: who ran it is done with it */
-		struct timerheap *ts = load_acq_ptr(&t->heap);
-		bool in = false, moved;
+	struct timerheap *ts = lock_heap(t);
 
-		if (!ts)
-			return false;
-		lock(&ts->lock);
-		moved = load_rlx_ptr(&t->heap) != ts;
-		if (!moved) {
-			in = t->epoch == ts->epoch;
-			if (in)
-				take_out(ts, t->pos);
-			store_rlx_ptr(&t->heap, NULL);
-		}
-		unlock(&ts->lock);
-		if (!moved)
-			return in;
-	}
+	if (!ts)
+		return false;
+	take_out(ts, t->pos);
+	store_rlx_ptr(&t->heap, NULL);
+	unlock(&ts->lock);
+	return true;
+}
+
+bool timer_reset(struct timer *t, int64_t when)
+{
+	struct timerheap *ts = lock_heap(t);
+
+	if (!ts)
+		return false;
+	move(ts, t->pos, (struct timerslot){ when, (uintptr_t)t });
+	update_minwhen(ts);
+	unlock(&ts->lock);
+	timers_cover(when);
+	return true;
+}
+
+bool timer_set(const struct m *mp, struct timer *t, int64_t when)
+{
+	if (!mp && !load_acq_u32(&sched.running)) /* pairs with boot's store_rel */
+		return false;
+	if (!timer_add(mp ? mp->p : p_first(), t, when))
+		return false;
+	timers_cover(when);
+	return true;
 }
 
 /* ---- running ------------------------------------------------------------------------------- */
@@ -209,7 +240,7 @@ static bool take_due(struct timerheap *ts, int64_t now, struct due *due)
 	else
 		*due = (struct due){ sleep_over, (void *)(first.what - 1), 0 };
 	if (next > 0) {
-		sift_down(ts->heap, ts->n, 0, (struct timerslot){ next, first.what });
+		move(ts, 0, (struct timerslot){ next, first.what });
 		update_minwhen(ts);
 		return true;
 	}
@@ -242,26 +273,41 @@ uint32_t timers_run(struct p *pp, int64_t now)
 
 uint32_t timers_run_all(int64_t now)
 {
-	const struct procs *procs = procs_begin();
+	const struct procs *procs;
 	uint32_t ran = 0;
 
+	if (unlikely(load_rlx_u32(&stranded))) {
+		for_each_p(pp)
+			ran += timers_run(pp, now);
+		return ran;
+	}
+	procs = procs_begin();
 	for (uint32_t i = 0; i < procs->count; i++)
 		ran += timers_run(procs->p[i], now);
 	procs_end();
 	return ran;
 }
 
+static int64_t earlier(int64_t when, const struct p *pp)
+{
+	int64_t first = load_acq_i64(&pp->timers.minwhen);
+
+	return first < when ? first : when;
+}
+
 int64_t timers_earliest(void)
 {
-	const struct procs *procs = procs_begin();
+	const struct procs *procs;
 	int64_t earliest = INT64_MAX;
 
-	for (uint32_t i = 0; i < procs->count; i++) {
-		int64_t when = load_acq_i64(&procs->p[i]->timers.minwhen);
-
-		if (when < earliest)
-			earliest = when;
+	if (unlikely(load_rlx_u32(&stranded))) {
+		for_each_p(pp)
+			earliest = earlier(earliest, pp);
+		return earliest;
 	}
+	procs = procs_begin();
+	for (uint32_t i = 0; i < procs->count; i++)
+		earliest = earlier(earliest, procs->p[i]);
 	procs_end();
 	return earliest;
 }
@@ -289,17 +335,21 @@ void timers_after_netpoll(int64_t now)
  */
 static bool move_some(struct timerheap *from, struct timerheap *to)
 {
-	bool more;
+	bool room = true;
 
 	lock(&from->lock);
 	lock(&to->lock);
-	for (int i = 0; i < MOVE_BATCH && from->n > 0 && insert(to, from->heap[from->n - 1]); i++)
-		from->n--;
+	for (int i = 0; i < MOVE_BATCH && from->n > 0 && room; i++) {
+		room = insert(to, from->heap[from->n - 1]);
+		from->n -= room;
+	}
 	update_minwhen(from);
-	more = from->n > 0 && to->n < timers_max;
+	if (!room)
+		store_rlx_u32(&stranded, 1);
+	room = room && from->n > 0;
 	unlock(&to->lock);
 	unlock(&from->lock);
-	return more;
+	return room;
 }
 
 void timers_move(struct p *from)
@@ -347,11 +397,18 @@ int urge_sleep_until(int64_t deadline)
 	return sleep.no_room ? -ENOMEM : 0;
 }
 
-int urge_sleep(int64_t ns)
+int64_t time_after(int64_t ns)
 {
 	int64_t now = nanotime();
 
-	return urge_sleep_until(ns > INT64_MAX - 1 - now ? INT64_MAX - 1 : now + ns);
+	if (ns <= 0)
+		return now;
+	return ns > INT64_MAX - 1 - now ? INT64_MAX - 1 : now + ns;
+}
+
+int urge_sleep(int64_t ns)
+{
+	return urge_sleep_until(time_after(ns));
 }
 
 int64_t urge_now(void)

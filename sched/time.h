@@ -49,10 +49,19 @@ int timers_init(struct timerheap *ts, enum lockrank rank);
 void timers_forget(struct timerheap *ts);
 
 /*
- * Sets t, which is in no heap, to when: in pp's heap, or another P's if that is full. False if all
+ * Sets t, which is in no heap, to when: in pp's heap, or the first P's if that is full. False if both
  * are. The caller sees to it that somebody wakes then: by parking on pp, or by timers_cover.
  */
 bool timer_add(struct p *pp, struct timer *t, int64_t when);
+
+/*
+ * The same for a caller who goes on running: mp is what enter returned, NULL on a thread that is no
+ * goroutine. False also when the runtime does not run.
+ */
+bool timer_set(const struct m *mp, struct timer *t, int64_t when);
+
+/* Sets t anew in the heap that it is in, which needs no room. False: it is in none. Any thread. */
+bool timer_reset(struct timer *t, int64_t when);
 
 /* Takes t out of its heap. False: it was in none: it has expired, or was never set. Any thread. */
 bool timer_remove(struct timer *t);
@@ -61,13 +70,19 @@ bool timer_remove(struct timer *t);
 uint32_t timers_run(struct p *pp, int64_t now);
 uint32_t timers_run_all(int64_t now);
 
+/* The time that is ns from now, now for what is past, before INT64_MAX. */
+int64_t time_after(int64_t ns);
+
 /* The earliest time in any heap, INT64_MAX for none. */
 int64_t timers_earliest(void);
 
 /* A timer at when is in the heap of a P that no M looks after: makes a waiting point do so. */
 void timers_cover(int64_t when);
 
-/* Moves the timers of a dead P to one that lives. Those that find no room are covered where they are. */
+/*
+ * Moves the timers of a dead P to the first. Those that find no room stay, and from then on
+ * everybody looks at dead Ps as well.
+ */
 void timers_move(struct p *from);
 
 #endif

@@ -95,6 +95,30 @@ URGE_API int urge_sleep(int64_t ns);
 /* The same until a deadline; one that has passed returns 0 at once, without letting others run. */
 URGE_API int urge_sleep_until(int64_t deadline);
 
+/*
+ * A timer: when its time has come it starts a goroutine that runs fn(arg).
+ *
+ *   after	makes one and sets it to ns nanoseconds from now; ns <= 0 starts the goroutine as soon
+ *		as possible. NULL: fn is NULL, there is no memory, four million timers are set on
+ *		the caller's P and as many on the first, or the runtime does not run.
+ *   stop	true: the timer was set, and its function will not run; false: it has been started,
+ *		though it may not have come far, or the timer had been stopped already.
+ *   reset	sets the timer anew, whether it is set or not, and returns what a stop would have.
+ *		One that is not set may find no room, like a new one, and is not set then.
+ *   free	stops it, and frees it; also in the function itself. The function, if it has been
+ *		started, runs on: what arg points to is not covered. NULL has no effect.
+ *
+ * If there is no memory for the goroutine, it is tried again every millisecond. Timers that are set
+ * when urge_main returns are stopped by that. Calls on one timer may come at the same time, but for
+ * its free. Nothing blocks. Any thread; stop and free also while the runtime does not run.
+ */
+typedef struct urge_timer urge_timer;
+
+URGE_API urge_timer *urge_timer_after(int64_t ns, void (*fn)(void *), void *arg);
+URGE_API bool urge_timer_stop(urge_timer *timer);
+URGE_API bool urge_timer_reset(urge_timer *timer, int64_t ns);
+URGE_API void urge_timer_free(urge_timer *timer);
+
 /* ---- boot ---------------------------------------------------------------------------------- */
 
 /*
