@@ -424,6 +424,8 @@ void urge_chan_free(urge_chan *c)
 	if (c->world == sched.starttime &&
 	    (load_rlx_ptr(&c->recvq.first) || load_rlx_ptr(&c->sendq.first)))
 		fatal("urge: free of a channel on which goroutines wait");
+	if (c->timer)
+		chantimer_free(c->timer);
 	free(c);
 }
 

@@ -52,6 +52,8 @@ struct urge_chan {
 	size_t sendx, recvx; /* places in the buffer: where the next is put, where the oldest is */
 	int64_t world;       /* sched.starttime of the run that the queues' goroutines belong to */
 
+	struct chantimer *timer; /* constant: urge_after's and a ticker's, see chantimer.c */
+
 	char buf[] __attribute__((aligned(16))); /* cap * elem_size bytes */
 };
 
@@ -92,5 +94,8 @@ static inline bool chan_may_recv(const struct urge_chan *c)
 int chan_send_nb(struct urge_chan *c, const void *elem);
 int chan_recv_nb(struct urge_chan *c, void *elem);
 void chan_close(struct urge_chan *c);
+
+/* Stops and frees the timer of a channel. */
+void chantimer_free(struct chantimer *ct);
 
 #endif

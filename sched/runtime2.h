@@ -107,6 +107,7 @@ struct timer {
 	struct atomic_ptr heap; /* that heap's lock writes: where it is, NULL: nowhere */
 	uint32_t pos;           /* heap's lock */
 	uint32_t epoch;         /* heap's lock: the heap's, see timers_forget */
+	struct atomic_u32 held; /* futex: due.fn uses it; 2: and timer_remove_held waits */
 };
 
 /* An entry of a heap: the time stands beside the pointer, so that sifting reads no timer. */
@@ -124,7 +125,7 @@ struct deadline {
 
 /*
  * What a goroutine seldom needs, at the top of its stack's first page: together with its first
- * frames a parked goroutine costs one page.
+ * frames a parked goroutine costs one page. Aligned as the stack has to be.
  */
 struct gtop {
 	void (*fn)(void *);
@@ -138,10 +139,7 @@ struct gtop {
 	char name[24];
 	void **keys;    /* goroutine-local storage, NULL before it is used: see key.c */
 	size_t written; /* by its last urge_write that failed */
-	uint64_t pad_;
-};
-
-_Static_assert(sizeof(struct gtop) % 16 == 0, "keeps the stack aligned");
+} __attribute__((aligned(16)));
 
 /* ---- m ------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include "sched/time.h"
 
 #include "kernelshim/clock.h"
+#include "kernelshim/futex.h"
 #include "kernelshim/vm.h"
 #include "sched/allp.h"
 #include "sched/fatal.h"
@@ -215,6 +216,32 @@ bool timer_set(const struct m *mp, struct timer *t, int64_t when)
 		return false;
 	timers_cover(when);
 	return true;
+}
+
+/* ---- timers in use ------------------------------------------------------------------------- */
+
+bool timer_hold(struct timer *t)
+{
+	return cas_u32(&t->held, 0, 1);
+}
+
+void timer_drop(struct timer *t)
+{
+	struct atomic_u32 *held = &t->held;
+
+	if (xchg_u32(held, 0) == 2) /* a full barrier: the owner may free t from here on */
+		futex_wake(&held->v, 1);
+}
+
+bool timer_remove_held(struct timer *t)
+{
+	bool was_set = timer_remove(t);
+	uint32_t held;
+
+	while ((held = load_acq_u32(&t->held)) != 0) /* pairs with xchg in timer_drop */
+		if (held == 2 || cas_u32(&t->held, 1, 2))
+			futex_wait(&t->held.v, 2, -1);
+	return was_set;
 }
 
 /* ---- running ------------------------------------------------------------------------------- */

@@ -21,6 +21,9 @@
  *					due.fn, of which t is no part
  *
  * So when timer_remove has returned, the timer's memory is the owner's again, whatever it returned.
+ * A due.fn that does use what the timer is part of says so (timer_hold, in t->expire), and the owner
+ * waits for it, blocking the thread: for a few instructions, as for a lock.
+ *
  * The timer knows its place in the heap: removal costs O(log n) at once. Rejected: to mark it and
  * leave its entry in the heap until its time, as Go does. Entries of waits that have ended would
  * outlive goroutines and their stacks, fill the heap (a million waits a second, each with a deadline
@@ -65,6 +68,15 @@ bool timer_reset(struct timer *t, int64_t when);
 
 /* Takes t out of its heap. False: it was in none: it has expired, or was never set. Any thread. */
 bool timer_remove(struct timer *t);
+
+/*
+ * For timers whose due.fn uses what they are part of. expire calls timer_hold; false: due.fn is still at
+ * it since the last time. The end of due.fn is timer_drop. timer_remove_held is timer_remove that
+ * waits until nobody holds t; not for due.fn itself.
+ */
+bool timer_hold(struct timer *t);
+void timer_drop(struct timer *t);
+bool timer_remove_held(struct timer *t);
 
 /* Runs the expired timers of pp; of all Ps. Returns how many. */
 uint32_t timers_run(struct p *pp, int64_t now);

@@ -574,6 +574,31 @@ URGE_API int urge_select(struct urge_case *cases, size_t n);
 URGE_API int urge_try_select(struct urge_case *cases, size_t n);
 URGE_API int urge_select_until(struct urge_case *cases, size_t n, int64_t deadline);
 
+/* ---- channels that get the time ------------------------------------------------------------ */
+
+/*
+ * A channel that gets the time (urge_now's, an int64_t), once, ns nanoseconds from now; ns <= 0: as
+ * soon as possible. The caller owns it and frees it by urge_chan_free, before or after that. NULL:
+ * no memory, four million timers are set on the caller's P and as many on the first, or the runtime
+ * does not run. Nothing is sent any more when urge_main has returned. Any thread.
+ */
+URGE_API urge_chan *urge_after(int64_t ns);
+
+/*
+ * A ticker: its channel gets the time every period nanoseconds. One tick waits for a slow reader,
+ * more are dropped; the times at which ticks are due are multiples of the period, however late one
+ * comes.
+ *   new	NULL: period <= 0, or as urge_after
+ *   chan	the channel, which belongs to the ticker: don't close or free it
+ *   stop	frees the ticker and its channel, as urge_chan_free does: nobody may use that any more
+ * Nobody waits for other goroutines here. Any thread; stop also without a running urge_main.
+ */
+typedef struct urge_ticker urge_ticker;
+
+URGE_API urge_ticker *urge_ticker_new(int64_t period);
+URGE_API urge_chan *urge_ticker_chan(urge_ticker *ticker);
+URGE_API void urge_ticker_stop(urge_ticker *ticker);
+
 /* ---- the scheduler ------------------------------------------------------------------------- */
 
 /*
