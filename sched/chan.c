@@ -363,6 +363,7 @@ int urge_recv_until(urge_chan *c, void *elem, int64_t deadline)
 
 urge_chan *urge_chan_make(size_t elem_size, size_t capacity)
 {
+	const struct m *mp = getm();
 	struct urge_chan *c;
 	size_t bytes;
 
@@ -375,6 +376,8 @@ urge_chan *urge_chan_make(size_t elem_size, size_t capacity)
 	memset(c, 0, sizeof(*c));
 	c->elem_size = (uint32_t)elem_size;
 	c->cap = capacity;
+	if (mp && have_membarrier && load_rlx_i32(&sched.gomaxprocs) == 1)
+		c->lock.owner = mp->p;
 	return c;
 }
 

@@ -15,13 +15,26 @@ noinline void chanlock_slow(struct chanlock *l)
 			return;
 	}
 	add_u32(&chanlock_sleepers, 1);
-	mb_rare(); /* pairs with mb_frequent in chanlock_release */
+	mb_rare(); /* pairs with mb_frequent in chanlock_wake_sleepers */
 	while (!cas_u32(&l->held, 0, 1))
 		futex_wait(&l->held.v, 1, -1);
+	sub_u32(&chanlock_sleepers, 1);
+}
+
+noinline void chanlock_revoke(struct chanlock *l)
+{
+	store_rlx_u32(&l->revoked, 1);
+	add_u32(&chanlock_sleepers, 1);
+	mb_rare(); /* pairs with mb_frequent in chanlock_take and in chanlock_wake_sleepers */
+	for (int i = 0; i < SPINS && load_acq_u32(&l->owner_in); i++)
+		cpu_relax();
+	while (load_acq_u32(&l->owner_in)) /* pairs with store_rel in chanlock_release */
+		futex_wait(&l->owner_in.v, 1, -1);
 	sub_u32(&chanlock_sleepers, 1);
 }
 
 noinline void chanlock_wake(const struct chanlock *l)
 {
 	futex_wake(&l->held.v, 1);
+	futex_wake(&l->owner_in.v, 1);
 }

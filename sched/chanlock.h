@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock of a channel: one atomic instruction to take, a plain store to release.
+ * The lock of a channel: at most one atomic instruction for taking and releasing it together.
  *
- * The runtime's own lock (lock.h) is released by an exchange, which tells whether somebody sleeps:
- * a second atomic instruction in an operation that has little more than the first. Here sleepers
- * count themselves in one word for all channels, and who releases looks at that word:
+ * Releasing. The runtime's own lock (lock.h) is released by an exchange, which tells whether somebody
+ * sleeps: a second atomic instruction in an operation that has little more than the first. Here
+ * sleepers count themselves in one word for all channels, and who releases looks at that word:
  *
  *	release				a thread that goes to sleep
  *	held := 0			sleepers + 1
@@ -13,13 +13,26 @@
  *
  * Either the release is seen or the sleeper is. The barrier of the frequent side is free (proc.h). A
  * wake-up in vain, for the sleeper of another channel, costs a system call while somebody sleeps,
- * which is when a thread has lost its CPU inside a channel, and rare.
+ * which is when a thread has lost its CPU inside a channel, and rare. After the store the release
+ * touches nothing of the channel but its address: who takes the last element out may free it at
+ * once.
  *
- * After the store the release touches nothing of the channel but its address: who takes the last
- * element out may free it at once.
+ * Taking. A channel that is made while there is one P belongs to that P, and the P takes it without
+ * an atomic instruction, until somebody else comes (a thread, a timer that sysmon runs, another P
+ * later on), who takes that away from it for good:
+ *
+ *	the P that owns it		who comes
+ *	owner_in := 1			cas held: 0 -> 1
+ *	mb_frequent			revoked := 1
+ *	revoked? then owner_in := 0,	mb_rare
+ *	  and go the common way		wait while owner_in
+ *
+ * Either the owner sees that it has been revoked or the other one sees that it is inside. A P runs on
+ * one thread at a time and is handed over by a lock, so its owner_in needs no more than that. It is
+ * not done with more Ps, since each channel that two of them use would cost a membarrier once.
  *
  * Rejected: a plain spin lock, since the holder may lose its CPU for milliseconds; a word of
- * sleepers in the channel, which the release would read after the channel may be gone.
+ * sleepers in the channel, which the release would read when the channel may be gone.
  */
 #ifndef URGE_SCHED_CHANLOCK_H
 #define URGE_SCHED_CHANLOCK_H
@@ -31,27 +44,59 @@
 
 struct chanlock {
 	struct atomic_u32 held;
+	struct atomic_u32 revoked;  /* held writes, once */
+	struct atomic_u32 owner_in; /* owner writes */
+	struct p *owner;            /* constant; NULL: none */
 };
 
 /* Threads that sleep on any channel's lock, or are about to. */
 extern struct atomic_u32 chanlock_sleepers;
 
 void chanlock_slow(struct chanlock *l);
+void chanlock_revoke(struct chanlock *l);
 void chanlock_wake(const struct chanlock *l);
+
+static inline bool chanlock_owned(const struct chanlock *l)
+{
+	const struct m *mp;
+
+	if (!l->owner)
+		return false;
+	mp = getm();
+	return mp && mp->p == l->owner;
+}
+
+static inline void chanlock_wake_sleepers(const struct chanlock *l)
+{
+	mb_frequent(); /* pairs with mb_rare in chanlock_slow and chanlock_revoke */
+	if (unlikely(load_rlx_u32(&chanlock_sleepers) != 0))
+		chanlock_wake(l);
+}
 
 /* Without a look at lock ranks: for select, which holds several, in the order of their addresses. */
 static inline void chanlock_take(struct chanlock *l)
 {
+	if (chanlock_owned(l) && !load_rlx_u32(&l->revoked)) {
+		store_rlx_u32(&l->owner_in, 1);
+		mb_frequent(); /* pairs with mb_rare in chanlock_revoke */
+		if (likely(!load_rlx_u32(&l->revoked)))
+			return;
+		store_rel_u32(&l->owner_in, 0); /* pairs with load_acq in chanlock_revoke */
+		chanlock_wake_sleepers(l);
+	}
 	if (unlikely(!cas_u32(&l->held, 0, 1)))
 		chanlock_slow(l);
+	if (unlikely(l->owner && !load_rlx_u32(&l->revoked)))
+		chanlock_revoke(l);
 }
 
 static inline void chanlock_release(struct chanlock *l)
 {
-	store_rel_u32(&l->held, 0); /* pairs with the CAS of the next holder */
-	mb_frequent();              /* pairs with mb_rare in chanlock_slow */
-	if (unlikely(load_rlx_u32(&chanlock_sleepers) != 0))
-		chanlock_wake(l);
+	if (chanlock_owned(l) && load_rlx_u32(&l->owner_in))
+		store_rel_u32(&l->owner_in, 0); /* pairs with load_acq in chanlock_revoke */
+	else
+		store_rel_u32(&l->held, 0); /* pairs with the CAS of the next holder */
+	chanlock_wake_sleepers(l);
 }
 
 static inline void chanlock(struct chanlock *l)

@@ -272,6 +272,7 @@ void procreset(void)
 	for_each_p(pp) {
 		store_rlx_u64(&pp->runqhead, load_rlx_u32(&pp->runqtail));
 		store_rlx_ptr(&pp->runnext, NULL);
+		store_rlx_ptr(&pp->ownnext, NULL);
 		store_rlx_ptr(&pp->m, NULL);
 		/* attn last: a stray that comes back from a system call finds one of the three */
 		store_rlx_u32(&pp->status, Pdead);

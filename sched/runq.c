@@ -130,9 +130,10 @@ bool runqempty(const struct p *pp)
 		uint32_t h = (uint32_t)load_acq_u64(&pp->runqhead);
 		uint32_t t = load_acq_u32(&pp->runqtail);
 		const struct g *next = load_acq_ptr(&pp->runnext);
+		const struct g *own = load_acq_ptr(&pp->ownnext);
 
 		if (t == load_acq_u32(&pp->runqtail))
-			return h == t && !next;
+			return h == t && !next && !own;
 	}
 }
 
@@ -141,7 +142,8 @@ uint32_t runqlen(const struct p *pp)
 	uint32_t h = (uint32_t)load_acq_u64(&pp->runqhead);
 	uint32_t n = load_acq_u32(&pp->runqtail) - h;
 
-	return (n > RUNQ_SIZE ? RUNQ_SIZE : n) + (load_rlx_ptr(&pp->runnext) != NULL);
+	return (n > RUNQ_SIZE ? RUNQ_SIZE : n) + (load_rlx_ptr(&pp->runnext) != NULL) +
+	       (load_rlx_ptr(&pp->ownnext) != NULL);
 }
 
 void runqputall(struct p *pp, struct gqueue *q)

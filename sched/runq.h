@@ -33,15 +33,25 @@ bool runqputslow(struct p *pp, struct g *gp, uint64_t head, uint32_t t);
 /*
  * Owner. Makes gp runnable on pp: as the next one (a former next one moves to the tail), or at the
  * tail. A full ring gives half of it to the global queue.
+ *
+ * Where there is one P there are no thieves, and the next one is kept in ownnext, which the owner
+ * alone changes, so that no atomic instruction is needed. When more Ps come meanwhile it can't be
+ * stolen, but is seen by all that ask whether somebody waits: it runs after a time slice at most.
  */
 static inline void runqput(struct p *pp, struct g *gp, bool next)
 {
 	if (next) {
-		if (!load_rlx_ptr(&pp->runnext)) {       /* and only the owner changes that */
-			store_rel_ptr(&pp->runnext, gp); /* pairs with the CAS of consumers */
+		if (load_rlx_i32(&sched.gomaxprocs) == 1) {
+			struct g *old = (struct g *)load_rlx_ptr(&pp->ownnext);
+
+			store_rlx_ptr(&pp->ownnext, gp);
+			gp = old;
+		} else if (!load_rlx_ptr(&pp->runnext)) { /* and only the owner changes that */
+			store_rel_ptr(&pp->runnext, gp);  /* pairs with the CAS of consumers */
 			return;
+		} else {
+			gp = (struct g *)xchg_ptr(&pp->runnext, gp);
 		}
-		gp = (struct g *)xchg_ptr(&pp->runnext, gp);
 		if (!gp)
 			return;
 	}
@@ -103,8 +113,14 @@ static inline struct g *runqget_newest(struct p *pp, uint64_t head, uint32_t t)
  */
 static inline struct g *runqget(struct p *pp, bool oldest, bool *inherit)
 {
-	struct g *next = (struct g *)load_rlx_ptr(&pp->runnext);
+	struct g *next = (struct g *)load_rlx_ptr(&pp->ownnext);
 
+	if (next) {
+		store_rlx_ptr(&pp->ownnext, NULL);
+		*inherit = true;
+		return next;
+	}
+	next = (struct g *)load_rlx_ptr(&pp->runnext);
 	/* Only the owner sets runnext, so a CAS that fails means that a thief took it. */
 	if (next && cas_ptr(&pp->runnext, next, NULL)) {
 		*inherit = true;

@@ -245,6 +245,7 @@ struct p {
 	struct atomic_i64 slicestart;  /* ns */
 	uint64_t directmark;           /* switches so far when schedule() last ran */
 	uint64_t globtick;             /* schedtick at the last look at the global queue */
+	struct atomic_ptr ownnext;     /* like runnext, but not to be stolen: see runqput */
 	struct atomic_u32 syscalltick; /* counts system calls */
 	struct g *gfree;               /* dead goroutines with stacks of the default size */
 	uint32_t ngfree;
