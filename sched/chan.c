@@ -45,7 +45,7 @@
 #include "sched/chan.h"
 
 #include "sched/fatal.h"
-#include "sched/proc.h"
+#include "sched/park.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -93,7 +93,7 @@ static noinline void forget_waiters(struct urge_chan *c)
 	c->world = sched.starttime;
 }
 
-void chan_enqueue(struct urge_chan *c, struct waitq *q, struct sudog *sg)
+static inline void enqueue(struct urge_chan *c, struct waitq *q, struct sudog *sg)
 {
 	struct sudog *last;
 
@@ -111,6 +111,11 @@ void chan_enqueue(struct urge_chan *c, struct waitq *q, struct sudog *sg)
 		store_rlx_ptr(&q->first, sg);
 	}
 	q->last = sg;
+}
+
+void chan_enqueue(struct urge_chan *c, struct waitq *q, struct sudog *sg)
+{
+	enqueue(c, q, sg);
 }
 
 void chan_dequeue(struct waitq *q, struct sudog *sg)
@@ -150,7 +155,7 @@ static inline struct sudog *take_waiter(struct urge_chan *c, struct waitq *q)
 
 /* ---- operations under the lock ------------------------------------------------------------- */
 
-int chan_send_locked(struct urge_chan *c, const void *elem, struct g **ready)
+static inline int send_locked(struct urge_chan *c, const void *elem, struct g **ready)
 {
 	struct sudog *sg;
 	size_t n;
@@ -172,7 +177,7 @@ int chan_send_locked(struct urge_chan *c, const void *elem, struct g **ready)
 	return 0;
 }
 
-int chan_recv_locked(struct urge_chan *c, void *elem, struct g **ready)
+static inline int recv_locked(struct urge_chan *c, void *elem, struct g **ready)
 {
 	struct sudog *sg = take_waiter(c, &c->sendq);
 	size_t n = load_rlx_size(&c->count);
@@ -198,6 +203,16 @@ int chan_recv_locked(struct urge_chan *c, void *elem, struct g **ready)
 	return 0;
 }
 
+int chan_send_locked(struct urge_chan *c, const void *elem, struct g **ready)
+{
+	return send_locked(c, elem, ready);
+}
+
+int chan_recv_locked(struct urge_chan *c, void *elem, struct g **ready)
+{
+	return recv_locked(c, elem, ready);
+}
+
 /* ---- waiting ------------------------------------------------------------------------------- */
 
 static bool unlock_after(struct g *gp, void *arg)
@@ -209,32 +224,41 @@ static bool unlock_after(struct g *gp, void *arg)
 	return true;
 }
 
-/* The calling goroutine waits in q; with the lock, which is released. */
-static noinline int wait_in(struct urge_chan *c, struct waitq *q, void *elem,
-			    enum waitreason reason, int64_t deadline)
+/* The calling goroutine waits in q, with the lock, which is released, and leaves the runtime. */
+static RETURNS_AFTER_SWITCH int wait_and_leave(struct urge_chan *c, struct waitq *q, void *elem,
+					       enum waitreason reason, int64_t deadline)
 {
 	struct g *gp = getm()->curg;
 	struct sudog sg = { .gp = gp, .elem = elem, .ticket = wait_open(gp, false, deadline) };
 	int err;
 
-	chan_enqueue(c, q, &sg);
+	enqueue(c, q, &sg);
 	gp->waitobj = c;
-	err = gopark_until(unlock_after, c, reason, sg.ticket, deadline);
-	if (likely(err == 0))
+	if (likely(sg.ticket == 0)) {
+		gopark_inline(unlock_after, c, reason);
+		leave();
 		return sg.result;
-	chanlock(&c->lock);
-	chan_dequeue(q, &sg);
-	chanunlock(&c->lock);
-	return err;
+	}
+	err = gopark_until(unlock_after, c, reason, sg.ticket, deadline);
+	if (err) {
+		chanlock(&c->lock);
+		chan_dequeue(q, &sg);
+		chanunlock(&c->lock);
+	}
+	leave();
+	return err ? err : sg.result;
 }
 
-/* A nil channel: nobody can end the wait but a deadline or a context. */
-static noinline int wait_on_nil(enum waitreason reason, int64_t deadline)
+/* A nil channel: nobody can end the wait but a deadline or a context. Leaves the runtime. */
+static noinline int wait_on_nil_and_leave(enum waitreason reason, int64_t deadline)
 {
 	struct g *gp = getm()->curg;
+	int err;
 
 	gp->waitobj = NULL;
-	return gopark_until(NULL, NULL, reason, wait_open(gp, false, deadline), deadline);
+	err = gopark_until(NULL, NULL, reason, wait_open(gp, false, deadline), deadline);
+	leave();
+	return err;
 }
 
 /* ---- send and receive ---------------------------------------------------------------------- */
@@ -247,7 +271,7 @@ int chan_send_nb(struct urge_chan *c, const void *elem)
 	if (!c || !chan_may_send(c))
 		return -EAGAIN;
 	chanlock(&c->lock);
-	err = chan_send_locked(c, elem, &ready);
+	err = send_locked(c, elem, &ready);
 	chanunlock(&c->lock);
 	if (ready)
 		goready(ready);
@@ -262,7 +286,7 @@ int chan_recv_nb(struct urge_chan *c, void *elem)
 	if (!c || !chan_may_recv(c))
 		return -EAGAIN;
 	chanlock(&c->lock);
-	err = chan_recv_locked(c, elem, &ready);
+	err = recv_locked(c, elem, &ready);
 	chanunlock(&c->lock);
 	if (ready)
 		goready(ready);
@@ -276,20 +300,15 @@ static inline int chansend(struct urge_chan *c, const void *elem, int64_t deadli
 
 	if (!enter())
 		return -EPERM;
-	if (unlikely(!c)) {
-		err = wait_on_nil(WAIT_CHANSENDNIL, deadline);
-		leave();
-		return err;
-	}
+	if (unlikely(!c))
+		return wait_on_nil_and_leave(WAIT_CHANSENDNIL, deadline);
 	chanlock(&c->lock);
-	err = chan_send_locked(c, elem, &ready);
-	if (err == -EAGAIN) {
-		err = wait_in(c, &c->sendq, (void *)elem, WAIT_CHANSEND, deadline);
-	} else {
-		chanunlock(&c->lock);
-		if (ready)
-			goready(ready);
-	}
+	err = send_locked(c, elem, &ready);
+	if (err == -EAGAIN)
+		return wait_and_leave(c, &c->sendq, (void *)elem, WAIT_CHANSEND, deadline);
+	chanunlock(&c->lock);
+	if (ready)
+		goready(ready);
 	leave();
 	return err;
 }
@@ -301,20 +320,15 @@ static inline int chanrecv(struct urge_chan *c, void *elem, int64_t deadline)
 
 	if (!enter())
 		return -EPERM;
-	if (unlikely(!c)) {
-		err = wait_on_nil(WAIT_CHANRECVNIL, deadline);
-		leave();
-		return err;
-	}
+	if (unlikely(!c))
+		return wait_on_nil_and_leave(WAIT_CHANRECVNIL, deadline);
 	chanlock(&c->lock);
-	err = chan_recv_locked(c, elem, &ready);
-	if (err == -EAGAIN) {
-		err = wait_in(c, &c->recvq, elem, WAIT_CHANRECV, deadline);
-	} else {
-		chanunlock(&c->lock);
-		if (ready)
-			goready(ready);
-	}
+	err = recv_locked(c, elem, &ready);
+	if (err == -EAGAIN)
+		return wait_and_leave(c, &c->recvq, elem, WAIT_CHANRECV, deadline);
+	chanunlock(&c->lock);
+	if (ready)
+		goready(ready);
 	leave();
 	return err;
 }

@@ -44,6 +44,7 @@
 #include "sched/netpoll.h"
 #include "sched/p.h"
 #include "sched/polldesc.h"
+#include "sched/park.h"
 #include "sched/runq.h"
 #include "sched/stats.h"
 #include "sched/switch.h"
@@ -131,7 +132,7 @@ struct g *pick_next(struct m *mp)
 	return gp;
 }
 
-static void park_after(struct m *mp, struct g *old)
+void park_after(struct m *mp, struct g *old)
 {
 	park_unlock_fn unlockf = mp->after.unlockf;
 
@@ -148,14 +149,7 @@ static void park_after(struct m *mp, struct g *old)
 
 void gopark(park_unlock_fn unlockf, void *arg, enum waitreason reason)
 {
-	struct m *mp = getm();
-	struct g *gp = mp->curg;
-
-	check_stack(gp);
-	gp->waitreason = (uint8_t)reason;
-	mp->after.unlockf = unlockf;
-	mp->after.arg = arg;
-	switch_to(mp, gp, pick_next(mp), park_after);
+	gopark_inline(unlockf, arg, reason);
 }
 
 void goqueue(struct g *gp)
