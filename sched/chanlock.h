@@ -46,7 +46,7 @@ struct chanlock {
 	struct atomic_u32 held;
 	struct atomic_u32 revoked;  /* held writes, once */
 	struct atomic_u32 owner_in; /* owner writes */
-	struct p *owner;            /* constant; NULL: none */
+	struct p *owner;            /* constant; NULL: none, as without membarrier */
 };
 
 /* Threads that sleep on any channel's lock, or are about to. */
@@ -66,9 +66,9 @@ static inline bool chanlock_owned(const struct chanlock *l)
 	return mp && mp->p == l->owner;
 }
 
+/* After a barrier, which pairs with mb_rare in chanlock_slow and chanlock_revoke. */
 static inline void chanlock_wake_sleepers(const struct chanlock *l)
 {
-	mb_frequent(); /* pairs with mb_rare in chanlock_slow and chanlock_revoke */
 	if (unlikely(load_rlx_u32(&chanlock_sleepers) != 0))
 		chanlock_wake(l);
 }
@@ -78,10 +78,11 @@ static inline void chanlock_take(struct chanlock *l)
 {
 	if (chanlock_owned(l) && !load_rlx_u32(&l->revoked)) {
 		store_rlx_u32(&l->owner_in, 1);
-		mb_frequent(); /* pairs with mb_rare in chanlock_revoke */
+		barrier(); /* mb_frequent, as there is membarrier: pairs with mb_rare in chanlock_revoke */
 		if (likely(!load_rlx_u32(&l->revoked)))
 			return;
 		store_rel_u32(&l->owner_in, 0); /* pairs with load_acq in chanlock_revoke */
+		barrier();
 		chanlock_wake_sleepers(l);
 	}
 	if (unlikely(!cas_u32(&l->held, 0, 1)))
@@ -92,10 +93,13 @@ static inline void chanlock_take(struct chanlock *l)
 
 static inline void chanlock_release(struct chanlock *l)
 {
-	if (chanlock_owned(l) && load_rlx_u32(&l->owner_in))
+	if (chanlock_owned(l) && load_rlx_u32(&l->owner_in)) {
 		store_rel_u32(&l->owner_in, 0); /* pairs with load_acq in chanlock_revoke */
-	else
+		barrier();
+	} else {
 		store_rel_u32(&l->held, 0); /* pairs with the CAS of the next holder */
+		mb_frequent();
+	}
 	chanlock_wake_sleepers(l);
 }
 
