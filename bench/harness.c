@@ -54,16 +54,25 @@ struct bench_section bench_start(void)
 	return (struct bench_section){ .wall = urge_now(), .cpu = cpu };
 }
 
-void bench_end(const struct bench_run *run, struct bench_section start, const char *stem,
-	       double operations, const char *unit)
+struct bench_section bench_spent(struct bench_section start)
 {
-	int64_t wall = urge_now() - start.wall;
-	int64_t cpu = process_cpu_ns() - start.cpu;
+	return (struct bench_section){ urge_now() - start.wall, process_cpu_ns() - start.cpu };
+}
+
+void bench_end_spent(const struct bench_run *run, struct bench_section spent, const char *stem,
+		     double operations, const char *unit)
+{
 	char cpu_unit[NAME_SIZE];
 
 	snprintf(cpu_unit, sizeof(cpu_unit), "cpu-%s", unit);
-	bench_sample(run, stem, "", (double)wall / operations, unit);
-	bench_sample(run, stem, ".cpu", (double)cpu / operations, cpu_unit);
+	bench_sample(run, stem, "", (double)spent.wall / operations, unit);
+	bench_sample(run, stem, ".cpu", (double)spent.cpu / operations, cpu_unit);
+}
+
+void bench_end(const struct bench_run *run, struct bench_section start, const char *stem,
+	       double operations, const char *unit)
+{
+	bench_end_spent(run, bench_spent(start), stem, operations, unit);
 }
 
 void bench_distribution(const struct bench_run *run, const char *stem, struct samples *reps,

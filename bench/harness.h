@@ -67,6 +67,11 @@ struct bench_section bench_start(void);
 void bench_end(const struct bench_run *run, struct bench_section start, const char *stem,
 	       double operations, const char *unit);
 
+/* The same in parts: what has passed since start, to be added up, and the report of the sum. */
+struct bench_section bench_spent(struct bench_section start);
+void bench_end_spent(const struct bench_run *run, struct bench_section spent, const char *stem,
+		     double operations, const char *unit);
+
 /*
  * Reports latencies in ns, one struct samples a repetition, as microseconds: .p50, .p99 and .max
  * of each repetition, and the percentiles of all together on the line .pooled. Sorts and frees

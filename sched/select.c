@@ -73,28 +73,34 @@ static inline unsigned nth_bit(uint64_t bits, uint32_t r)
 	return (unsigned)__builtin_ctzll(bits);
 }
 
-/* One of the cases that look ready, each with the same chance; n if there is none. */
-static size_t choose(struct m *mp, const struct urge_case *cases, size_t n)
+/*
+ * One of the cases that look ready, each with the same chance; -EAGAIN if there is none, -EINVAL
+ * if a case is neither a send nor a receive.
+ */
+static inline int choose(struct m *mp, const struct urge_case *cases, size_t n)
 {
-	size_t chosen = n;
+	int chosen = -EAGAIN;
 	uint32_t seen = 0;
+	bool odd = false;
 
 	for (size_t at = 0; at < n; at += 64) {
 		size_t block = n - at < 64 ? n - at : 64;
 		uint64_t ready = 0;
 		uint32_t count, r;
 
-		for (size_t i = 0; i < block; i++)
+		for (size_t i = 0; i < block; i++) {
 			ready |= (uint64_t)may_go(&cases[at + i]) << i;
+			odd |= cases[at + i].op != URGE_SEND && cases[at + i].op != URGE_RECV;
+		}
 		if (!ready)
 			continue;
 		count = (uint32_t)__builtin_popcountll(ready);
 		seen += count;
 		r = seen == 1 ? 0 : below(mp, seen);
 		if (r < count) /* with a chance of count / seen, and then any of them */
-			chosen = at + nth_bit(ready, r);
+			chosen = (int)(at + nth_bit(ready, r));
 	}
-	return chosen;
+	return odd ? -EINVAL : chosen;
 }
 
 /* ---- one case ------------------------------------------------------------------------------ */
@@ -105,22 +111,22 @@ static inline int attempt(struct urge_case *k, struct g **ready)
 				  : chan_recv_locked(k->chan, k->elem, ready);
 }
 
-/* Step 1. The case that went, or n. */
-static size_t select_at_sight(struct m *mp, struct urge_case *cases, size_t n)
+/* Step 1. The case that went; -EAGAIN, -EINVAL. */
+static inline int select_at_sight(struct m *mp, struct urge_case *cases, size_t n)
 {
 	struct g *ready = NULL;
-	size_t i = choose(mp, cases, n);
+	int i = choose(mp, cases, n);
 	struct urge_chan *c;
 	int err;
 
-	if (i == n)
-		return n;
+	if (i < 0)
+		return i;
 	c = cases[i].chan;
 	chanlock(&c->lock);
 	err = attempt(&cases[i], &ready);
 	chanunlock(&c->lock);
 	if (err == -EAGAIN)
-		return n;
+		return err;
 	if (ready)
 		goready(ready);
 	cases[i].result = err;
@@ -199,17 +205,19 @@ static void unlock_all(const struct selection *s)
 	chanlock_release(&c->lock);
 }
 
-/* With all locks: the case that went; n if none can go, which is true at this instant. */
-static size_t select_locked(struct m *mp, const struct selection *s, struct g **ready)
+/* With all locks: the case that went; -EAGAIN if none can go, which is true at this instant. */
+static int select_locked(struct m *mp, const struct selection *s, struct g **ready)
 {
 	for (;;) {
-		size_t i = choose(mp, s->cases, s->n);
+		int i = choose(mp, s->cases, s->n), err;
 
-		if (i == s->n)
+		if (i < 0)
 			return i;
-		s->cases[i].result = attempt(&s->cases[i], ready);
-		if (s->cases[i].result != -EAGAIN)
+		err = attempt(&s->cases[i], ready);
+		if (err != -EAGAIN) {
+			s->cases[i].result = err;
 			return i;
+		}
 		/* it looked ready for an entry whose wait was over; the entry is gone now */
 	}
 }
@@ -271,40 +279,44 @@ static bool unlock_all_after(struct g *gp, void *arg)
 	return true;
 }
 
+/* Steps 3 and 4, with all locks. The case that went, or -errno. */
+static int select_wait(struct g *gp, struct selection *s, int64_t deadline)
+{
+	uint32_t ticket = wait_open(gp, true, deadline);
+	size_t winner;
+	int err;
+
+	enqueue_all(s, gp, ticket);
+	gp->waitobj = s->norder > 0 ? chan_at(s, 0) : NULL;
+	err = gopark_until(unlock_all_after, s, s->n > 0 ? WAIT_SELECT : WAIT_SELECTNOCASES, ticket,
+			   deadline);
+	winner = dequeue_all(s);
+	if (winner == s->n)
+		return err;
+	s->cases[winner].result = s->entries[winner].result;
+	return (int)winner;
+}
+
 /* Steps 2 to 4. The case that went, or -errno. */
 static int select_slow(struct selection *s, int64_t deadline)
 {
 	struct m *mp = enter(); /* NULL on a thread, which does not wait */
 	struct g *ready = NULL;
-	uint32_t ticket;
-	size_t i;
-	int err;
+	int i;
 
 	sort_cases(s);
 	lock_all(s);
 	i = select_locked(mp, s, &ready);
-	if (i < s->n || deadline == 0) {
+	if (i == -EAGAIN && deadline != 0) {
+		i = select_wait(mp->curg, s, deadline);
+	} else {
 		unlock_all(s);
 		if (ready)
 			goready(ready);
-		err = i < s->n ? (int)i : -EAGAIN;
-	} else {
-		struct g *gp = mp->curg;
-
-		ticket = wait_open(gp, true, deadline);
-		enqueue_all(s, gp, ticket);
-		gp->waitobj = s->norder > 0 ? chan_at(s, 0) : NULL;
-		err = gopark_until(unlock_all_after, s, s->n > 0 ? WAIT_SELECT : WAIT_SELECTNOCASES,
-				   ticket, deadline);
-		i = dequeue_all(s);
-		if (i < s->n) {
-			s->cases[i].result = s->entries[i].result;
-			err = (int)i;
-		}
 	}
 	if (mp)
 		leave();
-	return err;
+	return i;
 }
 
 static noinline int select_few(struct urge_case *cases, size_t n, int64_t deadline)
@@ -334,22 +346,19 @@ static noinline int select_many(struct urge_case *cases, size_t n, int64_t deadl
 
 int urge_select_until(struct urge_case *cases, size_t n, int64_t deadline)
 {
-	struct m *mp;
-	size_t i;
+	struct m *mp = enter();
+	int i;
 
-	if (n > CASES_MAX)
-		return -EINVAL;
-	for (i = 0; i < n; i++)
-		if (cases[i].op != URGE_SEND && cases[i].op != URGE_RECV)
-			return -EINVAL;
-	mp = enter();
-	if (!mp && deadline != 0)
-		return -EPERM;
-	i = select_at_sight(mp, cases, n);
+	if (unlikely(n > CASES_MAX))
+		i = -EINVAL;
+	else if (unlikely(!mp && deadline != 0))
+		i = -EPERM;
+	else
+		i = select_at_sight(mp, cases, n);
 	if (mp)
 		leave();
-	if (i < n)
-		return (int)i;
+	if (i != -EAGAIN)
+		return i;
 	return n <= CASES_ON_STACK ? select_few(cases, n, deadline)
 				   : select_many(cases, n, deadline);
 }
