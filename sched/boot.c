@@ -34,6 +34,7 @@
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/netpoll.h"
+#include "sched/notify.h"
 #include "sched/p.h"
 #include "sched/proc.h"
 #include "sched/procresize.h"
@@ -247,6 +248,8 @@ fini:
 	gfree_forget();
 	stack_release_all(exit_is_stray);
 	procreset();
+	notify_fini();
+	notify_fini();
 	netpollfini();
 	waitpoint_fini(&sysmon_point);
 	m0fini();

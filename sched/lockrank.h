@@ -10,6 +10,7 @@
 #define LOCK_RANKS(X)                                                                              \
 	X(RANK_WORLD)      /* stop-the-world's queue of stoppers */                                \
 	X(RANK_PROCRESIZE) /* one change of GOMAXPROCS at a time */                                \
+	X(RANK_NOTIFY)     /* who wants which signals */                                           \
 	X(RANK_CHAN)       /* a channel; select holds several, see chanlock.h */                   \
 	X(RANK_SEMROOT)    /* a root of the table of those who wait for locks */                   \
 	X(RANK_URGE_TIMER) /* one reset of a urge_timer at a time */                               \

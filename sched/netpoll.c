@@ -27,6 +27,7 @@
 #include "kernelshim/epoll.h"
 #include "sched/boot.h"
 #include "sched/exit.h"
+#include "sched/notify.h"
 #include "sched/polldesc.h"
 #include "sched/proc.h"
 #include "sched/resolve.h"
@@ -115,8 +116,12 @@ static uint32_t ready(const struct epoll_event *events, int n, struct gqueue *q)
 {
 	uint32_t readied = 0;
 
-	for (int i = 0; i < n; i++)
-		readied += pollready(events[i].data.u64, events[i].events, q);
+	for (int i = 0; i < n; i++) {
+		if (unlikely(events[i].data.u64 == NETPOLL_SIGNALS))
+			notify_deliver();
+		else
+			readied += pollready(events[i].data.u64, events[i].events, q);
+	}
 	return readied;
 }
 

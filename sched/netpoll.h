@@ -49,7 +49,13 @@ int64_t netpoll_sysmon_until(int64_t now);
 
 /* ---- descriptors --------------------------------------------------------------------------- */
 
-/* Puts fd into the set, edge-triggered, for everything. 0 or -errno; -EPERM: it can't be polled. */
+/*
+ * Puts fd into the set, edge-triggered, for everything. data is the poll descriptor's, or
+ * NETPOLL_SIGNALS. 0 or -errno; -EPERM: it can't be polled.
+ */
+enum {
+	NETPOLL_SIGNALS = 4
+}; /* the waiting point itself has 1 and 2, a poll descriptor more than 32 bits */
 int netpollopen(int fd, uint64_t data);
 void netpollclose(int fd);
 

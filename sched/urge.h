@@ -546,6 +546,21 @@ URGE_API void urge_close_chan(urge_chan *c);
 URGE_API size_t urge_chan_len(const urge_chan *c);
 URGE_API size_t urge_chan_cap(const urge_chan *c);
 
+/* ---- signals -------------------------------------------------------------------------------- */
+
+/*
+ * Sends the number of each of these signals, an int, to the channel when it comes. Never waits: a
+ * channel that is full misses it, so give it room for one at least. Several calls for a channel add
+ * up. The former handlers are back after the stop, or at the end of urge_main. While a channel waits for
+ * signals no deadlock is reported. Returns 0; -EINVAL: no signal, one that can't be waited for
+ * (SIGKILL, SIGSTOP, faults, SIGURG, 32, 33), or no channel; -ENOSPC: 64 channels wait already; -EMFILE,
+ * -ENOMEM; -EPERM when the runtime does not run. Any thread.
+ */
+URGE_API int urge_signal_notify(urge_chan *c, const int *signo, size_t n);
+
+/* No more signals for the channel, which may then be freed. 0, or -EINVAL for NULL. Any thread. */
+URGE_API int urge_signal_stop(urge_chan *c);
+
 /* ---- select -------------------------------------------------------------------------------- */
 
 enum { URGE_SEND = 1, URGE_RECV = 2 };
