@@ -45,6 +45,20 @@ static struct m *our_request_sig(const siginfo_t *info)
 	return NULL;
 }
 
+/* Takes note that the request has arrived; false: there is none, it was sent twice. */
+static bool request_arrives_sig(struct m *mp)
+{
+	int64_t sent;
+
+	do {
+		sent = load_rlx_i64(&mp->signal_sent);
+		if (sent == 0)
+			return false;
+	} while (!cas_i64(&mp->signal_sent, sent,
+			  sent & SIGNAL_BEING_SENT ? sent | SIGNAL_HANDLED : 0));
+	return true;
+}
+
 void preempt_handler_sig(int sig, siginfo_t *info, void *ucontext)
 {
 	struct m *mp = our_request_sig(info);
@@ -55,8 +69,8 @@ void preempt_handler_sig(int sig, siginfo_t *info, void *ucontext)
 		handler_chain_sig(&former_sigurg, sig, info, ucontext);
 		return;
 	}
-	if (xchg_i64(&mp->signal_sent, 0) == 0)
-		return; /* sent again when the first one was already being handled */
+	if (!request_arrives_sig(mp))
+		return;
 	discard = load_rlx_u32(&sched.phase) == PHASE_EXITING;
 	if (discard && load_rlx_u32(&mp->abandon) && mp->curg && (mp->locks == 0 || mp->incall) &&
 	    sigframe_in_syscall_sig(ucontext)) {

@@ -40,6 +40,12 @@ void preempt_discard(struct m *mp);
  */
 void preempt_wait_out(const struct m *mp);
 
+/* Bits of m.signal_sent beside the time. */
+enum {
+	SIGNAL_BEING_SENT = 1, /* on its way into the kernel */
+	SIGNAL_HANDLED = 2,    /* and out again, before the sender had noted that it was sent */
+};
+
 /* ---- counters ------------------------------------------------------------------------------ */
 
 struct preempt_counters {

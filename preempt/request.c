@@ -34,33 +34,35 @@
 
 struct preempt_counters preempt_counters;
 
-enum { BEING_SENT = 1 }; /* in signal_sent, whose time is even otherwise */
-
 static void signalM(struct m *mp, bool also_in_call)
 {
 	uint32_t tid = load_acq_u32(&mp->tid); /* pairs with minit and mfree */
 	uint64_t generation = load_rlx_u32(&mp->generation);
-	int64_t now = nanotime() & ~(int64_t)BEING_SENT;
+	int64_t now = nanotime() & ~(int64_t)(SIGNAL_BEING_SENT | SIGNAL_HANDLED);
 	int64_t sent = load_rlx_i64(&mp->signal_sent);
 	int err;
 
 	if (tid == 0 || (sent != 0 && now - sent < 2 * load_rlx_i64(&time_slice)))
 		return;
-	if (!cas_i64(&mp->signal_sent, sent, now | BEING_SENT))
+	if (!cas_i64(&mp->signal_sent, sent, now | SIGNAL_BEING_SENT))
 		return;
 	if (!also_in_call && __atomic_load_n(&mp->incall, __ATOMIC_RELAXED)) {
-		cas_i64(&mp->signal_sent, now | BEING_SENT, 0);
+		cas_i64(&mp->signal_sent, now | SIGNAL_BEING_SENT, 0);
 		return;
 	}
 	add_u64(&preempt_counters.requests, 1);
 	err = thread_sigqueue((int)tid, CONFIG_PREEMPT_SIGNAL, generation << 32 | mp->id);
-	/* the handler may have cleared it already; with an error the thread is gone */
-	cas_i64(&mp->signal_sent, now | BEING_SENT, err ? 0 : now);
+	if (err) /* the thread is gone */
+		store_rlx_i64(&mp->signal_sent, 0);
+	else if (!cas_i64(&mp->signal_sent, now | SIGNAL_BEING_SENT, now))
+		/* handled meanwhile; but if it was sent again, then perhaps the former one was */
+		store_rlx_i64(&mp->signal_sent, sent ? now : 0);
 }
 
 void preempt_wait_out(const struct m *mp)
 {
-	while (load_acq_i64(&mp->signal_sent) & BEING_SENT) /* pairs with the CAS in signalM */
+	while (load_acq_i64(&mp->signal_sent) &
+	       SIGNAL_BEING_SENT) /* pairs with the CAS in signalM */
 		sys_call0(SYS_sched_yield);
 	if (load_rlx_i64(&mp->signal_sent) != 0)
 		sys_call0(SYS_sched_yield); /* it comes on the way out of the kernel */

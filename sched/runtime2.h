@@ -186,10 +186,9 @@ struct m {
 	struct p *nextp;           /* the P that its waker gives it */
 	struct m *schedlink;       /* sched.lock: idle and free lists */
 	struct atomic_u32 tid;     /* 0 when no thread is behind it */
-	struct atomic_u32 generation; /* counts the threads that it has had */
-	struct atomic_i64
-		signal_sent; /* when the pending request was sent; 0: none; odd: being sent */
-	int64_t exit_since;  /* sysmon, at the return of urge_main: see exit.c */
+	struct atomic_u32 generation;  /* counts the threads that it has had */
+	struct atomic_i64 signal_sent; /* when the pending request was sent, and bits; 0: none */
+	int64_t exit_since;            /* sysmon, at the return of urge_main: see exit.c */
 } cacheline_aligned;
 
 /* ---- p ------------------------------------------------------------------------------------- */

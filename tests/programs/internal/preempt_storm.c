@@ -39,7 +39,7 @@ static void on_timer(int sig, siginfo_t *info, void *ucontext)
 	(void)sig;
 	request.si_pid = getpid();
 	request.si_value.sival_ptr = (void *)((uintptr_t)load_rlx_u32(&mp->generation) << 32 | id);
-	store_rlx_i64(&mp->signal_sent, 1);
+	store_rlx_i64(&mp->signal_sent, 4);
 	if (!LOAD(regs_stop)) {
 		preempt_handler_sig(CONFIG_PREEMPT_SIGNAL, &request, ucontext);
 		arm(id);
