@@ -41,6 +41,9 @@ uintptr_t sigframe_sp_sig(const void *ucontext);
  */
 bool sigframe_in_syscall_sig(const void *ucontext);
 
+/* True when a system call is about to return EINTR because of this signal. */
+bool sigframe_interrupted_sig(const void *ucontext);
+
 enum sigframe_regs {
 	SIGFRAME_REGS_CLEAN,   /* no register points into [lo, hi) */
 	SIGFRAME_REGS_POINT,   /* one does */

@@ -97,15 +97,24 @@ uintptr_t sigframe_sp_sig(const void *ucontext)
 	return (uintptr_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RSP];
 }
 
+enum { SYSCALL = 0x050f }; /* 0f 05, read as a little-endian word */
+
+bool sigframe_interrupted_sig(const void *ucontext)
+{
+	const greg_t *gregs = ((const ucontext_t *)ucontext)->uc_mcontext.gregs;
+	uintptr_t pc = (uintptr_t)gregs[REG_RIP];
+
+	return gregs[REG_RAX] == -EINTR && pc % 4096 >= 2 && *(const uint16_t *)(pc - 2) == SYSCALL;
+}
+
 bool sigframe_in_syscall_sig(const void *ucontext)
 {
-	enum { SYSCALL = 0x050f }; /* 0f 05, read as a little-endian word */
 	const greg_t *gregs = ((const ucontext_t *)ucontext)->uc_mcontext.gregs;
 	uintptr_t pc = (uintptr_t)gregs[REG_RIP];
 
 	if (pc % 4096 < 4094 && *(const uint16_t *)pc == SYSCALL)
 		return true;
-	return gregs[REG_RAX] == -EINTR && pc % 4096 >= 2 && *(const uint16_t *)(pc - 2) == SYSCALL;
+	return sigframe_interrupted_sig(ucontext);
 }
 
 /* Any aligned word of the n bytes at p in [lo, hi)? */

@@ -82,15 +82,21 @@ uintptr_t sigframe_sp_sig(const void *ucontext)
 	return ((const ucontext_t *)ucontext)->uc_mcontext.sp;
 }
 
-bool sigframe_in_syscall_sig(const void *ucontext)
+#define SVC_0 UINT32_C(0xd4000001)
+
+bool sigframe_interrupted_sig(const void *ucontext)
 {
-	const uint32_t svc_0 = 0xd4000001;
 	const mcontext_t *mc = &((const ucontext_t *)ucontext)->uc_mcontext;
 
-	if (*(const uint32_t *)mc->pc == svc_0)
-		return true;
 	return mc->regs[0] == (uint64_t)-EINTR && mc->pc % 4096 >= 4 &&
-	       *(const uint32_t *)(mc->pc - 4) == svc_0;
+	       *(const uint32_t *)(mc->pc - 4) == SVC_0;
+}
+
+bool sigframe_in_syscall_sig(const void *ucontext)
+{
+	const mcontext_t *mc = &((const ucontext_t *)ucontext)->uc_mcontext;
+
+	return *(const uint32_t *)mc->pc == SVC_0 || sigframe_interrupted_sig(ucontext);
 }
 
 static bool any_points(const uint64_t *words, size_t bytes, uintptr_t lo, uintptr_t hi)

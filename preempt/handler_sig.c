@@ -12,9 +12,11 @@
 
 #include "kernelshim/sigframe.h"
 #include "kernelshim/sys.h"
+#include "preempt/park.h"
 #include "preempt/preempt.h"
 #include "preempt/safepoint.h"
 #include "sched/boot.h"
+#include "sched/urge.h"
 
 #include <sys/syscall.h>
 
@@ -59,10 +61,70 @@ static bool request_arrives_sig(struct m *mp)
 	return true;
 }
 
+/*
+ * Could the goroutine that is refused for this reason be parked instead? Not where it will yield by
+ * itself, or must not stop, and not on another stack: a handler of the program's may have
+ * interrupted anything.
+ */
+static bool parkable_sig(enum preempt_reason reason)
+{
+	uint32_t policy = __atomic_load_n(&text.policy, __ATOMIC_RELAXED);
+
+	switch (reason) {
+	case LEFT_NO_GOROUTINE:
+	case LEFT_IN_RUNTIME:
+	case LEFT_OTHER_STACK:
+	case LEFT_NOPREEMPT:
+		return false;
+	default:
+		return policy == URGE_PREEMPT_AUTO || policy == URGE_PREEMPT_PARK;
+	}
+}
+
+/*
+ * Most visits to a library are short: the goroutine is let go twice, and can perhaps be moved when it is
+ * asked again soon. Not if that is never possible, or the world waits.
+ */
+static bool defer_sig(struct m *mp)
+{
+	const struct p *pp = mp->p;
+
+	if (mp->deferredg != mp->curg) {
+		mp->deferredg = mp->curg;
+		mp->deferrals = 0;
+	}
+	if (!text.movable || text.policy != URGE_PREEMPT_AUTO || mp->deferrals >= DEFERRALS_MAX ||
+	    !pp || load_rlx_u32(&pp->attn))
+		return false;
+	mp->deferrals++;
+	return true;
+}
+
+/* What becomes of the goroutine that mp runs. */
+static void preempt_sig(struct m *mp, void *ucontext, bool discard)
+{
+	enum preempt_reason reason = safepoint_sig(mp, ucontext, discard);
+
+	if (reason == MOVE) {
+		mp->deferrals = 0;
+		add_u64(&preempt_counters.injected, 1);
+		sigframe_inject_call_sig(ucontext, asyncpreempt);
+		return;
+	}
+	if (!discard && parkable_sig(reason) && !defer_sig(mp)) {
+		mp->deferrals = 0;
+		add_u64(&preempt_counters.parked, 1); /* before it is parked for long */
+		if (park_sig(mp, ucontext))
+			return;
+		sub_u64(&preempt_counters.parked, 1);
+		reason = LEFT_NO_SPARE;
+	}
+	add_u64(&preempt_counters.left[reason], 1);
+}
+
 void preempt_handler_sig(int sig, siginfo_t *info, void *ucontext)
 {
 	struct m *mp = our_request_sig(info);
-	enum preempt_reason reason;
 	bool discard;
 
 	if (!mp) {
@@ -77,13 +139,9 @@ void preempt_handler_sig(int sig, siginfo_t *info, void *ucontext)
 		sigframe_inject_call_sig(ucontext, asyncabandon);
 		return;
 	}
-	reason = safepoint_sig(mp, ucontext, discard);
-	if (reason == MOVE) {
-		add_u64(&preempt_counters.injected, 1);
-		sigframe_inject_call_sig(ucontext, asyncpreempt);
-	} else {
-		add_u64(&preempt_counters.left[reason], 1);
-	}
+	if (sigframe_interrupted_sig(ucontext))
+		add_u64(&preempt_counters.interrupted, 1);
+	preempt_sig(mp, ucontext, discard);
 }
 
 void handler_chain_sig(const struct sigaction *former, int sig, siginfo_t *info, void *ucontext)

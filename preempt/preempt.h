@@ -31,7 +31,10 @@ void preempt_unblock(void);
  */
 void preemptone(struct p *pp);
 
-/* The same for one M, with the signal whatever the policy: when the world ends. */
+/* The same for one M that may have lost its P. */
+void preempt_stray(struct m *mp);
+
+/* The same, with the signal whatever the policy: when the world ends. */
 void preempt_discard(struct m *mp);
 
 /*
@@ -46,10 +49,13 @@ enum {
 	SIGNAL_HANDLED = 2,    /* and out again, before the sender had noted that it was sent */
 };
 
+enum { DEFERRALS_MAX = 2 };
+
 /* ---- counters ------------------------------------------------------------------------------ */
 
 struct preempt_counters {
-	struct atomic_u64 requests, injected;
+	struct atomic_u64 requests, injected, parked, revoked;
+	struct atomic_u64 interrupted; /* system calls that returned EINTR because of us */
 	struct atomic_u64 left[LEFT_N];
 };
 extern struct preempt_counters preempt_counters;
@@ -60,10 +66,33 @@ struct stw_times {
 };
 extern struct stw_times stw_times;
 
+/* ---- revocation: revoke.c ------------------------------------------------------------------ */
+
+/*
+ * sysmon: takes pp away from its M, which is blocked in the kernel outside the runtime, and hands it
+ * off. False: the M was in the runtime, or has come back.
+ */
+bool revokep(struct p *pp);
+
+/*
+ * On mp's thread, which has set mp->locks: does it have its P still? If not, mp->p is NULL now. To be
+ * called when mp->attn is not 0. Signal-safe.
+ */
+bool revoke_settle(struct m *mp);
+
+/* sysmon: signals those that run on without the P that was taken from them. When to look again. */
+int64_t strays_look(int64_t now);
+
 /* ---- stop the world: stw.c ----------------------------------------------------------------- */
 
 /* findrunnable: the calling M's P is wanted by a stop; returns when it has been given one again. */
 void gcstopm(struct m *mp);
+
+/*
+ * The handler: if the world is being stopped, the calling M's P stops, and the M has none. False: it
+ * is not, or mp's goroutine is the one that stops it.
+ */
+bool world_takes_p(struct m *mp);
 
 /* A P that its owner can't use, with sched.lock, while the world is being stopped. */
 void pstopped(struct p *pp);

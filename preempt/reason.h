@@ -20,7 +20,8 @@
 	X(LEFT_TLS_POINTER, "holds an address of thread-local storage")                            \
 	X(LEFT_XSTATE, "register state that can't be moved: AMX, APX, a protection key")           \
 	X(LEFT_HEADROOM, "too little stack is left")                                               \
-	X(LEFT_SHADOW_STACK, "shadow stacks are on")
+	X(LEFT_SHADOW_STACK, "shadow stacks are on")                                               \
+	X(LEFT_NO_SPARE, "no thread was ready to take its place")
 
 enum preempt_reason {
 #define X(name, words) name,

@@ -79,6 +79,13 @@ void preemptone(struct p *pp)
 		signalM(mp, false);
 }
 
+void preempt_stray(struct m *mp)
+{
+	store_rlx_u32(&mp->preempt, 1);
+	if (text.policy != URGE_PREEMPT_OFF)
+		signalM(mp, false);
+}
+
 void preempt_discard(struct m *mp)
 {
 	if (__atomic_load_n(&mp->curg, __ATOMIC_RELAXED)) {
@@ -92,11 +99,10 @@ int urge_set_preempt(int policy)
 	switch (policy) {
 	case URGE_PREEMPT_AUTO:
 	case URGE_PREEMPT_INJECT:
+	case URGE_PREEMPT_PARK:
 	case URGE_PREEMPT_OFF:
 		__atomic_store_n(&text.policy, (uint32_t)policy, __ATOMIC_RELAXED);
 		return 0;
-	case URGE_PREEMPT_PARK:
-		return -ENOTSUP;
 	default:
 		return -EINVAL;
 	}
@@ -114,11 +120,11 @@ void asyncpreempt2(void)
 
 	mp->locks = 1;
 	barrier();
-	if (load_rlx_u32(&mp->attn)) /* as in enter */
+	if (load_rlx_u32(&mp->attn) & MATTN_ENDED) /* as in enter */
 		world_ended(mp);
+	revoke_settle(mp); /* without a P it can be queued just as well */
 	gopreempt();
-	barrier();
-	getm()->locks = 0;
+	__atomic_store_n(&getm()->locks, 0, __ATOMIC_RELEASE); /* pairs with load_acq in revoke */
 }
 
 /* Called by asyncabandon: leaves the goroutine where it is, for good. */

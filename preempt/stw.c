@@ -80,6 +80,20 @@ void gcstopm(struct m *mp)
 	/* findrunnable sees that there is no P, and parks the thread; or that the stop is over */
 }
 
+bool world_takes_p(struct m *mp)
+{
+	bool takes;
+
+	if (!world_stopping())
+		return false;
+	lock(&sched.lock);
+	takes = load_rlx_u32(&world.stopping) && mp->p != world.own;
+	if (takes)
+		pstopped(releasep(mp));
+	unlock(&sched.lock);
+	return takes;
+}
+
 /* ---- whose turn it is ---------------------------------------------------------------------- */
 
 static bool queue_for_world(struct g *gp, void *unused)

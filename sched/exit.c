@@ -29,6 +29,7 @@
 #include "sched/fatal.h"
 #include "sched/g.h"
 #include "sched/lock.h"
+#include "sched/lockedm.h"
 #include "sched/m.h"
 #include "sched/netpoll.h"
 #include "sched/p.h"
@@ -96,7 +97,7 @@ static void look_at_survivor(struct m *mp, void *arg)
 
 	if (!__atomic_load_n(&mp->curg, __ATOMIC_RELAXED))
 		return; /* on g0: on its way out; or sysmon, or a spare */
-	if (load_rlx_u32(&mp->attn))
+	if (load_rlx_u32(&mp->attn) & MATTN_ENDED)
 		return; /* a stray of a former world */
 	if (in_runtime(mp) || thread_runnable((int)load_rlx_u32(&mp->tid))) {
 		mp->exit_since = s->now;
@@ -137,6 +138,7 @@ int64_t world_exit_tick(int64_t now)
 		return INT64_MAX;
 	forEachM(look_at_survivor, &s);
 	mretire_all();
+	lockedm_release_all();
 	if (s.running > 0 && !ending.complained && now - ending.since > EXIT_COMPLAIN_NS) {
 		complain_of(s.example);
 		ending.complained = true;
@@ -150,10 +152,10 @@ int64_t world_exit_tick(int64_t now)
 
 void world_mexit(struct m *mp)
 {
-	if (mp->p && !load_rlx_u32(&mp->attn))
+	if (mp->p && !(load_rlx_u32(&mp->attn) & MATTN_ENDED))
 		releasep(mp);
 	mp->p = NULL;
-	if (!load_rlx_u32(&mp->attn))
+	if (!(load_rlx_u32(&mp->attn) & MATTN_ENDED))
 		mrunning_less();
 }
 
@@ -172,7 +174,7 @@ bool exit_is_stray(const struct g *gp)
 {
 	const struct m *mp = load_rlx_ptr(&gp->m);
 
-	return mp && load_rlx_u32(&mp->attn) && mp->curg == gp;
+	return mp && load_rlx_u32(&mp->attn) & MATTN_ENDED && mp->curg == gp;
 }
 
 /* ---- the calling thread -------------------------------------------------------------------- */
@@ -181,7 +183,7 @@ static void become_stray(struct m *mp, void *arg)
 {
 	(void)arg;
 	if (__atomic_load_n(&mp->curg, __ATOMIC_RELAXED))
-		store_rel_u32(&mp->attn, 1); /* pairs with load in enter */
+		or_u32(&mp->attn, MATTN_ENDED); /* pairs with load in enter */
 }
 
 /*
@@ -196,14 +198,14 @@ static void become_stray(struct m *mp, void *arg)
  */
 static void look_into_runtime(struct m *mp, void *arg)
 {
-	if (load_rlx_u32(&mp->attn) && __atomic_load_n(&mp->curg, __ATOMIC_RELAXED) &&
+	if (load_rlx_u32(&mp->attn) & MATTN_ENDED && __atomic_load_n(&mp->curg, __ATOMIC_RELAXED) &&
 	    in_runtime(mp))
 		*(bool *)arg = true;
 }
 
 static void count_stray(struct m *mp, void *arg)
 {
-	if (load_rlx_u32(&mp->attn))
+	if (load_rlx_u32(&mp->attn) & MATTN_ENDED)
 		++*(uint32_t *)arg;
 }
 

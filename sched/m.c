@@ -30,6 +30,7 @@
 #include "sched/exit.h"
 #include "sched/fatal.h"
 #include "sched/lock.h"
+#include "sched/lockedm.h"
 #include "sched/p.h"
 #include "sched/proc.h"
 #include "sched/sysmon.h"
@@ -253,6 +254,13 @@ void startm(struct p *pp, bool spinning)
 	unlock(&sched.lock);
 	if (!mp)
 		mp = template_take_spare();
+	if (!mp && parked_runs(pp)) {
+		if (spinning) { /* it does not look for work: somebody else has to */
+			sub_u32(&sched.nmspinning, 1);
+			idle_p_look();
+		}
+		return;
+	}
 	if (!mp) {
 		template_want(pp, spinning);
 		return;

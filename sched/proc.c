@@ -40,6 +40,7 @@
 #include "sched/gqueue.h"
 #include "sched/latency.h"
 #include "sched/lock.h"
+#include "sched/lockedm.h"
 #include "sched/m.h"
 #include "sched/netpoll.h"
 #include "sched/p.h"
@@ -49,6 +50,7 @@
 #include "sched/stats.h"
 #include "sched/switch.h"
 #include "sched/sysmon.h"
+#include "sched/template.h"
 #include "sched/time.h"
 
 #include <sched.h>
@@ -59,7 +61,11 @@ enum {
 	STEAL_ROUNDS = 4,
 };
 
-struct schedt sched = { .lock = MUTEX_INIT(RANK_SCHED), .nnodes = 1 };
+struct schedt sched = {
+	.lock = MUTEX_INIT(RANK_SCHED),
+	.parked = { .lock = MUTEX_INIT(RANK_PARKED) },
+	.nnodes = 1,
+};
 bool have_membarrier;
 
 noinline void mb_rare_slow(void)
@@ -89,8 +95,7 @@ void leave_preempted(struct m *mp)
 	count(mp->p, deferred, 1);
 	mp->locks = 1;
 	gopreempt();
-	barrier();
-	getm()->locks = 0;
+	__atomic_store_n(&getm()->locks, 0, __ATOMIC_RELEASE); /* pairs with load_acq in revoke */
 }
 
 /* ---- parking and readying ------------------------------------------------------------------ */
@@ -123,11 +128,16 @@ struct g *pick_next(struct m *mp)
 	struct g *gp;
 	bool inherit;
 
-	if (unlikely(load_rlx_u32(&pp->attn) || switches(pp) - pp->directmark > DIRECT_MAX))
+	if (unlikely(load_rlx_u32(&pp->attn) || switches(pp) - pp->directmark > DIRECT_MAX ||
+		     mp->lockedg))
 		return &mp->g0;
 	gp = runqget(pp, false, &inherit);
 	if (!gp)
 		return &mp->g0;
+	if (unlikely(gp->bound)) {
+		mp->nextg = gp;
+		return &mp->g0;
+	}
 	start_running(mp, pp, gp, inherit);
 	return gp;
 }
@@ -268,6 +278,7 @@ struct g *globrunqget(struct p *pp, uint32_t max)
 	if (n == 0)
 		return NULL;
 	store_rlx_u32(&gq->size, size - n);
+	store_rlx_u64(&sched.globtaken, load_rlx_u64(&sched.globtaken) + n);
 	first = gqueue_pop(&gq->q);
 	while (--n > 0)
 		runqput(pp, gqueue_pop(&gq->q), false);
@@ -295,7 +306,7 @@ bool anyone_waits(void)
 	const struct procs *procs;
 	bool waits = false;
 
-	if (globrunqsize() > 0)
+	if (globrunqsize() > 0 || parkedsize() > 0)
 		return true;
 	procs = procs_begin();
 	for (uint32_t i = 0; i < procs->count && !waits; i++)
@@ -427,10 +438,10 @@ static struct g *stealwork(struct m *mp, bool *again)
  */
 static struct g *take_global(struct p *pp, uint32_t max)
 {
-	struct g *gp;
+	struct g *gp = parkedget(globrunqsize() > 0);
 
-	if (globrunqsize() == 0)
-		return NULL;
+	if (gp || globrunqsize() == 0)
+		return gp;
 	lock(&sched.lock);
 	gp = globrunqget(pp, max);
 	unlock(&sched.lock);
@@ -565,10 +576,18 @@ static struct g *findrunnable(struct m *mp, bool *inherit)
 {
 	for (;;) {
 		bool again = false;
-		struct g *gp;
+		struct g *gp = mp->nextg;
 
+		if (unlikely(gp)) {
+			mp->nextg = NULL;
+			startlockedm(mp, gp);
+		}
+		if (unlikely(mp->lockedg)) {
+			*inherit = false;
+			return stoplockedm(mp) ? mp->lockedg : NULL;
+		}
 		if (!mp->p) {
-			if (load_rlx_u32(&mp->attn) || !stopm(mp))
+			if (load_rlx_u32(&mp->attn) & MATTN_ENDED || !template_spare(mp))
 				return NULL; /* a stray, that came home to another world; or the end */
 			continue;
 		}
@@ -584,6 +603,12 @@ static struct g *findrunnable(struct m *mp, bool *inherit)
 			continue;
 		}
 		gp = look_around(mp, inherit, &again);
+		if (gp && unlikely(gp->bound)) {
+			if (mp->spinning)
+				resetspinning(mp);
+			startlockedm(mp, gp);
+			continue;
+		}
 		if (gp)
 			return gp;
 		if (again)

@@ -17,6 +17,9 @@
 /* Fatal: the caller is in the runtime already. */
 __attribute__((noreturn, cold)) void enter_misuse(const struct m *mp);
 
+/* On the way in: the world has ended, or the M's P has been taken. Returns the M it comes out on. */
+__attribute__((cold)) struct m *enter_attn(struct m *mp);
+
 /* On the way out: a preemption that found us in the runtime is made good. */
 __attribute__((cold)) void leave_preempted(struct m *mp);
 
@@ -39,7 +42,7 @@ static inline struct m *enter(void)
 	mp->locks = 1;
 	barrier(); /* before everything that follows, for the handler on this thread */
 	if (unlikely(load_rlx_u32(&mp->attn)))
-		world_ended(mp);
+		return enter_attn(mp);
 	return mp;
 }
 
@@ -47,8 +50,8 @@ static inline void leave(void)
 {
 	struct m *mp = getm();
 
+	__atomic_store_n(&mp->locks, 0, __ATOMIC_RELEASE); /* pairs with load_acq in revoke */
 	barrier();
-	mp->locks = 0;
 	if (unlikely(load_rlx_u32(&mp->preempt)))
 		leave_preempted(mp);
 }

@@ -46,6 +46,12 @@ enum gstatus {
 	Gdead = 6, /* finished: in a free list. The numbers are Go's, for schedtrace */
 };
 
+/* Bits of g.bound: why a goroutine can run on g.m only. See sched/lockedm.h. */
+enum {
+	BOUND_PARKED = 1, /* its thread waits in the signal handler, with the goroutine on it */
+	BOUND_LOCKED = 2, /* its thread runs nothing else, and waits on g0 */
+};
+
 /* What an unlock function of gopark returns: false calls the park off. */
 typedef bool (*park_unlock_fn)(struct g *gp, void *arg);
 
@@ -63,16 +69,17 @@ struct g {
 	struct atomic_ptr m; /* the M that runs it, or did last */
 	uint64_t goid;
 	uint8_t waitreason;           /* enum waitreason; see also latency.h */
-	uint8_t preempt_off;          /* attribute: URGE_PREEMPT_OFF */
+	uint8_t bound;                /* BOUND_*: it can run on m only */
 	uint8_t canary;               /* its stack has no guard: see sched/stack.c */
 	uint8_t class_;               /* of its stack's stride; constant while it has the stack */
 	struct atomic_u32 waitticket; /* wakers claim it: see wait.h */
 
 	/* as above, second line */
-	uint32_t nopreempt; /* depth of urge_nopreempt_begin */
-	uint32_t fresh;     /* has not run yet */
-	int64_t waitsince;  /* about when it parked, ns */
-	void *waitobj;      /* what it waits on, for dumps */
+	uint32_t nopreempt;  /* depth of urge_nopreempt_begin */
+	uint8_t fresh;       /* has not run yet */
+	uint8_t preempt_off; /* attribute: URGE_PREEMPT_OFF */
+	int64_t waitsince;   /* about when it parked, ns */
+	void *waitobj;       /* what it waits on, for dumps */
 
 	/* constant while the stack is its own */
 	uintptr_t stack_lo; /* lowest usable address; the guard is below */
@@ -141,6 +148,14 @@ struct gtop {
 	size_t written; /* by its last urge_write that failed */
 } __attribute__((aligned(16)));
 
+/* Bits of m.attn. */
+enum {
+	MATTN_ENDED = 1, /* the world has ended: stop */
+	MATTN_REVOKING =
+		2, /* sysmon is about to take the P; whoever clears this decides: see revoke.c */
+	MATTN_REVOKED = 4, /* the P has been taken */
+};
+
 /* ---- m ------------------------------------------------------------------------------------- */
 
 /* What the old side of a switch leaves to be done by the new side. */
@@ -163,15 +178,20 @@ struct m {
 	struct g g0; /* the thread's own stack, on which the scheduler runs */
 
 	/* the owner writes; signal handlers on its own thread and dumps read */
-	struct g *curg;       /* the goroutine that it runs; NULL on g0 */
-	struct p *p;          /* NULL without a P */
-	uint32_t locks;       /* depth in the runtime: not preempted while above 0 */
-	bool spinning;        /* looks for work and is counted in sched.nmspinning */
-	bool blocked;         /* waits on park */
-	bool incall;          /* between entersyscall and exitsyscall */
-	uint32_t pins;        /* thread-bound locks that the thread holds: do not move */
-	struct p *oldp;       /* the P that entersyscall let go of */
-	uint32_t syscalltick; /* oldp->syscalltick at entersyscall */
+	struct g *curg;     /* the goroutine that it runs; NULL on g0 */
+	struct p *p;        /* NULL without a P */
+	uint32_t locks;     /* depth in the runtime: not preempted while above 0 */
+	bool spinning;      /* looks for work and is counted in sched.nmspinning */
+	bool blocked;       /* waits on park */
+	bool incall;        /* between entersyscall and exitsyscall */
+	uint32_t pins;      /* thread-bound locks that the thread holds: do not move */
+	struct g *lockedg;  /* the one goroutine that may run here; NULL: any */
+	struct g *nextg;    /* pick_next has taken it from the queue for its own M */
+	uint32_t deferrals; /* requests that deferredg has been left alone for, to see it move on */
+	struct g *deferredg;
+	const void *parked_at; /* the signal frame while it waits in the handler */
+	struct p *oldp;        /* the P that entersyscall let go of */
+	uint32_t syscalltick;  /* oldp->syscalltick at entersyscall */
 	uint32_t rand;
 	uint32_t unmeasured; /* see latency.h */
 	struct afterswitch after;
@@ -180,15 +200,16 @@ struct m {
 
 	/* others write */
 	struct atomic_u32 preempt cacheline_aligned; /* yield at the next exit from the runtime */
-	struct atomic_u32 abandon; /* leave the goroutine where it is, see exit.c */
-	struct atomic_u32 attn;    /* stop at the next entry to the runtime: the world has ended */
-	struct atomic_u32 park;    /* futex: 1 = woken */
-	struct p *nextp;           /* the P that its waker gives it */
-	struct m *schedlink;       /* sched.lock: idle and free lists */
-	struct atomic_u32 tid;     /* 0 when no thread is behind it */
+	struct atomic_u32 abandon;     /* leave the goroutine where it is, see exit.c */
+	struct atomic_u32 attn;        /* MATTN_*: to be seen at the next entry to the runtime */
+	struct atomic_u32 park;        /* futex: 1 = woken */
+	struct p *nextp;               /* the P that its waker gives it */
+	struct m *schedlink;           /* sched.lock: idle and free lists */
+	struct atomic_u32 tid;         /* 0 when no thread is behind it */
 	struct atomic_u32 generation;  /* counts the threads that it has had */
 	struct atomic_i64 signal_sent; /* when the pending request was sent, and bits; 0: none */
 	int64_t exit_since;            /* sysmon, at the return of urge_main: see exit.c */
+	int64_t stray_cpu; /* sysmon: CPU time when it was last seen blocked, without a P */
 } cacheline_aligned;
 
 /* ---- p ------------------------------------------------------------------------------------- */
@@ -259,6 +280,10 @@ struct p {
 	uint64_t sysmon_schedtick;
 	uint32_t sysmon_syscalltick;
 	int64_t sysmon_schedwhen, sysmon_syscallwhen;
+	int64_t sysmon_look;   /* when to look at its thread next */
+	int64_t sysmon_asked;  /* when its goroutine was last asked to stop */
+	int64_t sysmon_cpu;    /* its thread's CPU time when that was last seen blocked, or -1 */
+	uint32_t sysmon_stuck; /* looks without progress, where the kernel does not tell more */
 
 	/* run queue: the owner moves tail, owner and thieves change head by CAS; see runq.c */
 	struct atomic_u64 runqhead cacheline_aligned; /* low half: the head; high half: an epoch */
@@ -279,6 +304,17 @@ enum { MAX_NODES = 64, SPARE_MS = CONFIG_SPARE_MS };
 struct globq {
 	struct gqueue q;        /* sched.lock */
 	struct atomic_u32 size; /* sched.lock writes */
+};
+
+/*
+ * The goroutines that wait in the handler on threads of their own, the longest waiting one first.
+ * They stand in line with those of the global queue: waitsince is the number of goroutines that
+ * will have been taken from there when it is this one's turn.
+ */
+struct parkedq {
+	struct mutex lock;
+	struct gqueue q;        /* lock */
+	struct atomic_u32 size; /* lock writes */
 };
 
 struct schedt {
@@ -304,6 +340,9 @@ struct schedt {
 	struct atomic_u32 nthreads;        /* threads that the runtime has made and not seen end */
 
 	struct globq globq[MAX_NODES] cacheline_aligned;
+	struct atomic_u64 globtaken; /* sched.lock writes: how many have been taken from them */
+	struct parkedq parked;
+	struct atomic_u32 nrevoked; /* Ms that run without the P that was taken from them */
 
 	/* constant while the runtime runs */
 	uint32_t nnodes;

@@ -28,6 +28,9 @@ void urge_stats_read(struct urge_stats *stats)
 	}
 	stats->preempt_requests = load_rlx_u64(&preempt_counters.requests);
 	stats->preempt_injected = load_rlx_u64(&preempt_counters.injected);
+	stats->preempt_parked = load_rlx_u64(&preempt_counters.parked);
+	stats->preempt_revoked = load_rlx_u64(&preempt_counters.revoked);
+	stats->preempt_eintr = load_rlx_u64(&preempt_counters.interrupted);
 	for (int i = 0; i < LEFT_N; i++)
 		stats->preempt_left[i] = load_rlx_u64(&preempt_counters.left[i]);
 }

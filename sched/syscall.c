@@ -65,14 +65,13 @@ void urge_entersyscall(void)
 }
 
 /* On g0, without a P: gets one, or leaves the goroutine to others. */
-static void exitsyscall_after(struct m *mp, struct g *old)
+static void without_p(struct m *mp, struct g *old)
 {
 	struct p *pp;
 
 	lock(&sched.lock);
 	pp = pidleget();
 	unlock(&sched.lock);
-	casgstatus(old, Gsyscall, Grunnable);
 	if (pp) {
 		acquirep(mp, pp);
 		runqput(pp, old, true);
@@ -83,6 +82,27 @@ static void exitsyscall_after(struct m *mp, struct g *old)
 		globrunqputbatch(&q, 1);
 		wakep();
 	}
+}
+
+static void exitsyscall_after(struct m *mp, struct g *old)
+{
+	casgstatus(old, Gsyscall, Grunnable);
+	without_p(mp, old);
+}
+
+static void revoked_after(struct m *mp, struct g *old)
+{
+	casgstatus(old, Grunning, Grunnable);
+	without_p(mp, old);
+}
+
+struct m *enter_attn(struct m *mp)
+{
+	if (load_rlx_u32(&mp->attn) & MATTN_ENDED)
+		world_ended(mp);
+	if (!revoke_settle(mp))
+		switch_to(mp, mp->curg, &mp->g0, revoked_after);
+	return getm();
 }
 
 /* The way back: true if nobody has taken the P. */
@@ -100,7 +120,7 @@ static bool reacquire(struct m *mp)
 		store_rlx_u32(&pp->syscalltick, mp->syscalltick + 1);
 		return true;
 	}
-	if (load_rlx_u32(&mp->attn))
+	if (load_rlx_u32(&mp->attn) & MATTN_ENDED)
 		world_ended(mp);
 	return false;
 }

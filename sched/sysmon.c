@@ -3,7 +3,8 @@
  * sysmon: one sleep, no polling.
  *
  * It sleeps on its waiting point until the earliest of
- *	- the end of the slice of a running P, while somebody waits for a P;
+ *	- the end of the slice of a running P, while somebody waits for a P; before that, looks
+ *	  whether its thread is blocked in the kernel;
  *	- the look at a system call that keeps a P while somebody waits;
  *	- a timer of a busy P (those whose M is idle are netpoll's);
  *	- the next line of schedtrace;
@@ -30,6 +31,7 @@
 
 #include "kernelshim/clock.h"
 #include "kernelshim/thread.h"
+#include "kernelshim/threadstate.h"
 #include "preempt/preempt.h"
 #include "sched/allp.h"
 #include "sched/boot.h"
@@ -46,6 +48,7 @@
 #include "sched/runq.h"
 #include "sched/schedtrace.h"
 #include "sched/syscall.h"
+#include "sched/template.h"
 #include "sched/time.h"
 #include "sched/tls.h"
 #include "sched/urge.h"
@@ -55,6 +58,12 @@ enum {
 	SYSCALL_LOOK_MAX = 10 * 1000 * 1000,
 	SYSCALL_LOOKS_IN_VAIN = 50,       /* then the interval doubles, as in Go */
 	SYSMON_KERNEL_SLICE = 100 * 1000, /* EEVDF: the shortest that the kernel grants */
+	RUN_LOOK_MIN = 100 * 1000,        /* the first look at a goroutine that runs */
+	RUN_LOOK_MAX = 1000 * 1000,
+	RUN_LOOKS_IN_VAIN = 50,
+	BLOCKED_LOOK = 50 * 1000,  /* blocked at two looks, so far apart */
+	DEFERRED_LOOK = 25 * 1000, /* it was left alone in a library: is it out again? */
+	UNKNOWN_LOOKS = 4,         /* without progress, where the kernel does not tell the state */
 };
 
 struct waitpoint sysmon_point = { .epfd = -1, .timerfd = -1, .eventfd = -1 };
@@ -63,14 +72,23 @@ struct atomic_u32 sysmon_watching;
 struct atomic_i64 time_slice = { CONFIG_TIME_SLICE_US * INT64_C(1000) };
 
 static struct atomic_u32 stop, suspected, syscall_pending;
-static int64_t syscall_look = SYSCALL_LOOK_MIN;
-static int in_vain;
+static int64_t syscall_look = SYSCALL_LOOK_MIN, run_look = RUN_LOOK_MIN;
+static int in_vain, run_looks_in_vain;
+
+/* So long after it has begun to run, a goroutine is looked at first. */
+static int64_t first_look(void)
+{
+	int64_t slice = load_rlx_i64(&time_slice);
+	int64_t look = __atomic_load_n(&run_look, __ATOMIC_RELAXED);
+
+	return look < slice ? look : slice;
+}
 
 void sysmon_watch(void)
 {
 	if (xchg_u32(&sysmon_watching, 1))
 		return;
-	waitpoint_lower(&sysmon_point, nanotime() + load_rlx_i64(&time_slice));
+	waitpoint_lower(&sysmon_point, nanotime() + first_look());
 }
 
 void sysmon_watch_syscall(void)
@@ -120,25 +138,94 @@ static int64_t look_at_syscall(struct p *pp, int64_t now, bool waits)
 	return INT64_MAX;
 }
 
-/* A running P: asks for preemption when its slice is over; returns when to look again. */
+/*
+ * Is pp's thread blocked, at this look and at the one before, without having run in between? Where
+ * the kernel does not tell, CPU time decides alone, after more looks. Unknown: look again soon.
+ */
+static enum thread_state look_at_thread(struct p *pp, const struct m *mp)
+{
+	int tid = (int)load_rlx_u32(&mp->tid);
+	long call;
+	enum thread_state state = thread_state(tid, &call);
+	int64_t cpu;
+
+	if (state == THREAD_RUNS) {
+		pp->sysmon_cpu = -1;
+		return THREAD_RUNS;
+	}
+	cpu = thread_cputime(tid);
+	if (cpu != pp->sysmon_cpu) {
+		pp->sysmon_cpu = cpu;
+		pp->sysmon_stuck = 0;
+		return state == THREAD_BLOCKED ? THREAD_UNKNOWN : THREAD_RUNS;
+	}
+	if (state == THREAD_BLOCKED || ++pp->sysmon_stuck >= UNKNOWN_LOOKS)
+		return THREAD_BLOCKED;
+	return THREAD_UNKNOWN;
+}
+
+/* The interval of first looks grows while there is nobody to take a P from. */
+static void run_backoff(bool in_vain_again)
+{
+	int64_t look = run_look;
+
+	if (!in_vain_again) {
+		run_looks_in_vain = 0;
+		look = RUN_LOOK_MIN;
+	} else if (++run_looks_in_vain > RUN_LOOKS_IN_VAIN) {
+		look = min_i64(look * 2, RUN_LOOK_MAX);
+	}
+	__atomic_store_n(&run_look, look, __ATOMIC_RELAXED);
+}
+
+/*
+ * A running P that somebody waits for: takes it away if its thread is blocked in the kernel, and asks
+ * for preemption when its slice is over, and soon again if that was put off; a thread that was
+ * last seen blocked gets no signal. Returns when to look again.
+ */
 static int64_t look_at_running(struct p *pp, int64_t now, bool waits)
 {
 	int64_t slice = load_rlx_i64(&time_slice);
 	uint64_t tick = load_rlx_u64(&pp->schedtick);
+	const struct m *mp = load_rlx_ptr(&pp->m);
+	bool over, put_off;
 
 	if (pp->sysmon_schedtick != tick) {
 		pp->sysmon_schedtick = tick;
 		pp->sysmon_schedwhen = now;
 		if (load_rlx_u64(&pp->slicetick) == tick)
 			pp->sysmon_schedwhen = load_rlx_i64(&pp->slicestart);
+		pp->sysmon_look = pp->sysmon_schedwhen + first_look();
+		pp->sysmon_asked = 0;
+		pp->sysmon_cpu = -1;
 	}
 	if (!waits && load_rlx_u32(&pp->attn) == 0)
 		return INT64_MAX;
-	if (now - pp->sysmon_schedwhen < slice - slice / 8) /* near enough: one wake-up for all */
-		return pp->sysmon_schedwhen + slice;
-	pp->sysmon_schedwhen = now; /* one that can't be moved now is asked again after a slice */
-	preemptone(pp);
-	return now + slice;
+	if (now < pp->sysmon_look - slice / 8 || !mp) /* near enough: one wake-up for all */
+		return pp->sysmon_look;
+	over = now - pp->sysmon_schedwhen >= slice - slice / 8;
+	switch (look_at_thread(pp, mp)) {
+	case THREAD_BLOCKED:
+		if (revokep(pp)) {
+			run_backoff(false);
+			return INT64_MAX;
+		}
+		return pp->sysmon_look = now + BLOCKED_LOOK;
+	case THREAD_UNKNOWN:
+		return pp->sysmon_look = now + BLOCKED_LOOK;
+	case THREAD_RUNS:
+		break;
+	}
+	run_backoff(true);
+	if (!over)
+		return pp->sysmon_look = min_i64(pp->sysmon_schedwhen + slice,
+						 now + (now - pp->sysmon_schedwhen));
+	put_off = __atomic_load_n(&mp->deferrals, __ATOMIC_RELAXED) > 0;
+	if (put_off || now - pp->sysmon_asked >= slice - slice / 8) {
+		pp->sysmon_asked = now;
+		preemptone(pp);
+	}
+	return pp->sysmon_look = now + (put_off ? DEFERRED_LOOK : min_i64(slice, first_look()));
 }
 
 /* One look at every P. Returns when to look again. */
@@ -189,7 +276,7 @@ static int64_t earliest(void)
 	if (load_acq_u32(&stop) || load_acq_u32(&suspected))
 		return 1;
 	if (load_rlx_u32(&sysmon_watching) || anyone_waits())
-		return nanotime() + load_rlx_i64(&time_slice);
+		return nanotime() + first_look();
 	next = maxprocs_due();
 	if (!netpoll_sleeps())
 		next = min_i64(next, min_i64(timers_earliest(), netpoll_sysmon_until(nanotime())));
@@ -213,10 +300,13 @@ void sysmon(void)
 		syscall_backoff();
 		timers_run_all(now);
 		poll = netpoll_sysmon(now, event);
+		template_serve_parked();
 		next = retake(now);
 		if (next != INT64_MAX || anyone_waits()) {
 			store_rlx_u32(&sysmon_watching, 1);
 			next = min_i64(next, now + load_rlx_i64(&time_slice));
+			if (load_rlx_u32(&sched.npidle) > 0) /* a handler has queued one */
+				wakep();
 		} else {
 			store_rlx_u32(&sysmon_watching, 0);
 		}
@@ -225,6 +315,7 @@ void sysmon(void)
 		if (fell_asleep || now >= recheck)
 			recheck = checkdead(now, fell_asleep);
 		next = min_i64(min_i64(next, recheck), poll);
+		next = min_i64(next, strays_look(now));
 		next = min_i64(next, schedtrace_tick(now));
 		next = min_i64(next, world_exit_tick(now));
 		next = min_i64(next, maxprocs_tick(now));
@@ -236,6 +327,7 @@ void sysmon(void)
 	store_rlx_u32(&stop, 0);
 	store_rlx_u32(&sysmon_watching, 0);
 	store_rlx_u32(&suspected, 0);
+	thread_state_close();
 }
 
 int urge_set_time_slice(int64_t ns)

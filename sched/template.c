@@ -29,6 +29,7 @@
 #include "sched/g.h"
 #include "sched/gqueue.h"
 #include "sched/lock.h"
+#include "sched/lockedm.h"
 #include "sched/m.h"
 #include "sched/p.h"
 #include "sched/proc.h"
@@ -79,18 +80,75 @@ uint32_t template_starting(void)
 
 /* ---- Ms ------------------------------------------------------------------------------------ */
 
+/*
+ * The template is told when half of the slots are empty: threads come back to them by themselves
+ * when a parked goroutine resumes.
+ */
 struct m *template_take_spare(void)
 {
+	struct m *taken = NULL;
+	int left = 0;
+
 	for (int i = 0; i < SPARE_MS; i++) {
 		struct m *mp = load_rlx_ptr(&template.spares[i]);
 
-		if (mp && cas_ptr(&template.spares[i], mp, NULL)) {
-			add_u32(&sched.nmrunning, 1);
-			poke();
-			return mp;
-		}
+		if (mp && !taken && cas_ptr(&template.spares[i], mp, NULL))
+			taken = mp;
+		else if (mp)
+			left++;
 	}
-	return NULL;
+	if (taken)
+		add_u32(&sched.nmrunning, 1);
+	if (left < (SPARE_MS + 1) / 2)
+		poke();
+	return taken;
+}
+
+/* Waits in slot i, where mp has put itself. False: the thread is to end. */
+static bool wait_in_slot(struct m *mp, int i)
+{
+	/* pairs with template_stop: it sweeps the slots after it has set stop */
+	if (load_acq_u32(&template.stop) && cas_ptr(&template.spares[i], mp, NULL))
+		return false;
+	mpark(mp, INT64_MAX);
+	if (!mp->nextp)
+		return false;
+	acquirep(mp, mp->nextp);
+	mp->nextp = NULL;
+	return true;
+}
+
+bool template_spare(struct m *mp)
+{
+	/* the first M belongs to urge_main's caller, who must come out before the slots are swept */
+	for (int i = 0; i < SPARE_MS && mp != sched.m0; i++)
+		if (!load_rlx_ptr(&template.spares[i]) && cas_ptr(&template.spares[i], NULL, mp)) {
+			mrunning_less();
+			return wait_in_slot(mp, i);
+		}
+	return stopm(mp);
+}
+
+/* Idle Ms fill the slots before new threads are made; they wait for a P like those in a slot. */
+static void adopt_idle(void)
+{
+	for (int i = 0; i < SPARE_MS; i++) {
+		struct m *mp = NULL;
+
+		if (load_rlx_ptr(&template.spares[i]) || load_acq_u32(&template.stop))
+			continue;
+		lock(&sched.lock);
+		if (sched.midle && sched.midle != sched.m0 &&
+		    cas_ptr(&template.spares[i], NULL, sched.midle)) {
+			mp = sched.midle;
+			sched.midle = mp->schedlink;
+			mp->schedlink = NULL;
+			sched.nmidle--;
+		}
+		unlock(&sched.lock);
+		if (!mp)
+			return;
+	}
 }
 
 void template_want(struct p *pp, bool spinning)
@@ -121,6 +179,19 @@ static struct p *take_wanting(void)
 	return pp;
 }
 
+void template_serve_parked(void)
+{
+	while (parkedsize() > 0 && load_rlx_u32(&template.nwanting) > 0) {
+		struct p *pp = take_wanting();
+
+		if (!pp)
+			return;
+		if (!parked_runs(pp))
+			startm(pp, false);
+		mrunning_less(); /* it had counted a thread to be made */
+	}
+}
+
 /* A new M finds its place: a waiting P, or a slot, from which it is taken with a P. False: neither. */
 static bool place(struct m *mp)
 {
@@ -134,16 +205,8 @@ static bool place(struct m *mp)
 	for (int i = 0; i < SPARE_MS; i++)
 		if (!load_rlx_ptr(&template.spares[i]) && cas_ptr(&template.spares[i], NULL, mp)) {
 			sub_u32(&template.starting, 1);
-			/* pairs with template_stop: it sweeps the slots after it has set stop */
-			if (load_acq_u32(&template.stop) && cas_ptr(&template.spares[i], mp, NULL))
-				return false;
 			idle_p_look(); /* some may have been left without a thread */
-			mpark(mp, INT64_MAX);
-			if (!mp->nextp)
-				return false;
-			acquirep(mp, mp->nextp);
-			mp->nextp = NULL;
-			return true;
+			return wait_in_slot(mp, i);
 		}
 	sub_u32(&template.starting, 1);
 	return false;
@@ -281,6 +344,7 @@ static void *template_main(void *unused)
 		int err = xchg_u32(&template.failed, 0) ? -ENOMEM : 0;
 
 		deadline = INT64_MAX;
+		adopt_idle();
 		while (!err && missing() > load_acq_u32(&template.starting) &&
 		       !load_acq_u32(&template.stop))
 			err = newm();

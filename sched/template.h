@@ -8,7 +8,19 @@
 /* A thread that is ready to run goroutines and has no P, NULL if there is none left. */
 struct m *template_take_spare(void);
 
+/*
+ * On g0 of an M that has handed its P to another: waits for a P as a spare thread, or as an idle one if
+ * there are enough. False: the thread is to end.
+ */
+bool template_spare(struct m *mp);
+
 /* Asks for a thread for pp. If none can be made, pp's goroutines go to the global queue. */
 void template_want(struct p *pp, bool spinning);
+
+/*
+ * sysmon: Ps that wait for a thread go to goroutines that wait with threads of their own: the template
+ * may be waiting for a lock that one of those holds.
+ */
+void template_serve_parked(void);
 
 #endif

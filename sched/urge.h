@@ -151,9 +151,9 @@ URGE_API int urge_main(int (*fn)(void *), void *arg);
 
 typedef void (*urge_fn)(void *);
 
-/* How goroutines are preempted. Parking is not built yet, so AUTO and INJECT do the same. */
+/* How goroutines are preempted. */
 enum {
-	URGE_PREEMPT_AUTO,   /* what can be shown to be safe */
+	URGE_PREEMPT_AUTO,   /* by moving the goroutine where that is safe, else by parking its thread */
 	URGE_PREEMPT_INJECT, /* only by moving the goroutine */
 	URGE_PREEMPT_PARK,   /* only by parking its thread */
 	URGE_PREEMPT_OFF,    /* only at calls of this library */
@@ -646,8 +646,9 @@ URGE_API int urge_gomaxprocs_auto(bool on);
 URGE_API int urge_set_time_slice(int64_t ns);
 
 /*
- * One of URGE_PREEMPT_AUTO, _INJECT, _OFF; -EINVAL otherwise, -ENOTSUP for _PARK. Any thread, also
- * before boot, where URGEDEBUG=asyncpreemptoff=1 overrides it.
+ * One of URGE_PREEMPT_AUTO (the default), _INJECT, _PARK, _OFF; -EINVAL otherwise. Any thread, also
+ * before boot, where URGEDEBUG=asyncpreemptoff=1 overrides it. Whatever it is, the P of a thread that
+ * is blocked in the kernel goes to others.
  */
 URGE_API int urge_set_preempt(int policy);
 
@@ -685,11 +686,12 @@ struct urge_stats {
 	uint64_t parks;            /* times that a goroutine blocked */
 	uint64_t preempt_requests; /* signals sent, those that were sent again included */
 	uint64_t preempt_injected; /* moved by an injected call */
-	uint64_t preempt_parked;   /* thread parked; 0 in this version */
-	uint64_t preempt_revoked;  /* P taken from a blocked thread; 0 in this version */
+	uint64_t preempt_parked;   /* stopped together with the thread */
+	uint64_t preempt_revoked;  /* P taken from a thread that was blocked in the kernel */
 	uint64_t preempt_deferred; /* yielded at the next call of this library */
 	uint64_t preempt_left[URGE_PREEMPT_REASONS_MAX];
-	uint64_t reserved[32];
+	uint64_t preempt_eintr; /* system calls that returned EINTR because of a request */
+	uint64_t reserved[31];
 };
 
 /*

@@ -123,10 +123,10 @@ __attribute__((unused)) static uint64_t injected(void)
 	return stats.preempt_injected;
 }
 
-/* How many requests have been answered: injected, or left alone for a reason. */
+/* How many requests have been answered: injected, parked, or left alone for a reason. */
 __attribute__((unused)) static uint64_t answered(const struct urge_stats *stats)
 {
-	uint64_t n = stats->preempt_injected;
+	uint64_t n = stats->preempt_injected + stats->preempt_parked;
 
 	for (unsigned i = 0; i < URGE_PREEMPT_REASONS_MAX; i++)
 		n += stats->preempt_left[i];
@@ -139,9 +139,11 @@ __attribute__((unused)) static void print_outcomes(const struct urge_stats *befo
 	struct urge_stats now;
 
 	urge_stats_read(&now);
-	printf("%llu requests, %llu injected\n",
+	printf("%llu requests, %llu injected, %llu parked, %llu revoked\n",
 	       (unsigned long long)(now.preempt_requests - before->preempt_requests),
-	       (unsigned long long)(now.preempt_injected - before->preempt_injected));
+	       (unsigned long long)(now.preempt_injected - before->preempt_injected),
+	       (unsigned long long)(now.preempt_parked - before->preempt_parked),
+	       (unsigned long long)(now.preempt_revoked - before->preempt_revoked));
 	for (unsigned i = 0; urge_preempt_reason(i); i++)
 		if (now.preempt_left[i] > before->preempt_left[i])
 			printf("  left alone %llu times: %s\n",

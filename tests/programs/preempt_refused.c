@@ -4,6 +4,8 @@
  * other, each a goroutine that goes into the state in question and loops there, on a machine with
  * one P, while another waits. Once it is there, every request must be refused for this reason.
  *
+ * The policy is to inject only: else all of them would be parked, but for three.
+ *
  * A case runs in an urge_main of its own, so this is a test of coming back as well.
  */
 #include "tests/programs/check.h"
@@ -464,6 +466,7 @@ int main(void)
 {
 	begin((int64_t)env_number("SECONDS", 120));
 	urge_set_time_slice(200 * URGE_US);
+	urge_set_preempt(URGE_PREEMPT_INJECT);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		now = &cases[i];
 		STORE(stop, 0);

@@ -200,7 +200,8 @@ static void expect_refusals()
 	EXPECT_EQ(-EINVAL, urge_set_time_slice(10 * URGE_S + 1));
 	EXPECT_EQ(-EINVAL, urge_set_preempt(17));
 	EXPECT_EQ(-EINVAL, urge_set_preempt(-1));
-	EXPECT_EQ(-ENOTSUP, urge_set_preempt(URGE_PREEMPT_PARK));
+	EXPECT_EQ(0, urge_set_preempt(URGE_PREEMPT_PARK));
+	EXPECT_EQ(0, urge_set_preempt(URGE_PREEMPT_AUTO));
 	EXPECT_NE(nullptr, urge_preempt_reason(0));
 	EXPECT_EQ(nullptr, urge_preempt_reason(URGE_PREEMPT_REASONS_MAX));
 	EXPECT_STREQ("0.1.0", urge_version());

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Preemption of what can't be moved: the whole thread waits, in the signal handler, and another one
+ * goes on with its P. Sound for all code: whatever the goroutine holds of its thread is still
+ * there when it resumes.
+ *
+ *	this thread, in the handler		another
+ *	takes a spare M
+ *	gives up the P
+ *	the goroutine into the queue		findrunnable takes it out; its P for this M
+ *	nextp of the spare = pp; wakes it
+ *	waits on its futex			nextp = its P; wakes this M; becomes a spare
+ *	acquires nextp; returns
+ *
+ * From the moment that the goroutine is in the queue this M may be handed a P, also before it sleeps:
+ * its own P is given up before, and the futex word keeps the wake-up.
+ *
+ * If nobody waits but others that are parked, or no spare is ready, or the bound is reached, the P
+ * goes straight to the one that has been parked longest. So the bound starves none of them.
+ *
+ * The handler takes locks of the runtime here. Interrupted code holds none of them (m.locks was 0),
+ * and who holds one is not preempted by us. It allocates nothing, and uses no libc.
+ */
+#include "preempt/park.h"
+
+#include "preempt/preempt.h"
+#include "sched/gqueue.h"
+#include "sched/lock.h"
+#include "sched/m.h"
+#include "sched/netpoll.h"
+#include "sched/p.h"
+#include "sched/proc.h"
+#include "sched/runq.h"
+#include "sched/sysmon.h"
+#include "sched/template.h"
+
+/* The calling M owns no P any more; nobody does until it is handed on. */
+static void give_up_p_sig(struct m *mp, struct p *pp)
+{
+	mp->p = NULL;
+	store_rlx_ptr(&pp->m, NULL);
+	store_rel_u32(&pp->status, Pidle);
+}
+
+static void push_sig(struct g *gp)
+{
+	struct parkedq *parked = &sched.parked;
+
+	gp->bound |= BOUND_PARKED;
+	gp->waitsince = (int64_t)(load_rlx_u64(&sched.globtaken) + globrunqsize());
+	store_rel_u32(&gp->status, Grunnable); /* pairs with load_acq of dumps */
+	gqueue_push(&parked->q, gp);
+	store_rlx_u32(&parked->size, load_rlx_u32(&parked->size) + 1);
+}
+
+/* Takes the longest waiting one out; its M is to get pp. */
+static struct m *pop_sig(struct p *pp)
+{
+	struct parkedq *parked = &sched.parked;
+	struct g *gp = gqueue_pop(&parked->q);
+
+	if (!gp)
+		return NULL;
+	store_rlx_u32(&parked->size, load_rlx_u32(&parked->size) - 1);
+	store_rlx_u64(&pp->schedtick, load_rlx_u64(&pp->schedtick) + 1);
+	store_rel_u32(&gp->status, Grunning);
+	return load_rlx_ptr(&gp->m);
+}
+
+/* The goroutine into the queue, the P to another M. False: there is none. */
+static bool hand_over_sig(struct m *mp, struct g *gp, struct p *pp)
+{
+	struct parkedq *parked = &sched.parked;
+	bool others = !runqempty(pp) || globrunqsize() > 0;
+	struct m *next = NULL;
+
+	if (load_rlx_u32(&parked->size) < CONFIG_MAX_PARKED_MS &&
+	    (others || load_rlx_u32(&parked->size) == 0))
+		next = template_take_spare();
+	lock(&parked->lock);
+	if (next)
+		next->spinning = false;
+	else
+		next = pop_sig(pp);
+	if (next) {
+		give_up_p_sig(mp, pp);
+		push_sig(gp);
+	}
+	unlock(&parked->lock);
+	if (!next)
+		return false;
+	next->nextp = pp;
+	mwake(next);
+	return true;
+}
+
+/* A goroutine without a P goes into the queue, or one whose P stops with the world. */
+static void push_alone_sig(struct g *gp)
+{
+	lock(&sched.parked.lock);
+	push_sig(gp);
+	unlock(&sched.parked.lock);
+}
+
+bool park_sig(struct m *mp, const void *ucontext)
+{
+	struct g *gp = mp->curg;
+	bool parked = true;
+	struct p *pp;
+
+	mp->locks = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* before the look at attn: see revoke.c */
+	pp = revoke_settle(mp) ? mp->p : NULL;
+	mp->parked_at = ucontext;
+	if (load_rlx_u32(&mp->attn) & MATTN_ENDED)
+		parked = false;
+	else if (!pp || world_takes_p(mp))
+		push_alone_sig(gp);
+	else
+		parked = hand_over_sig(mp, gp, pp);
+	if (parked) {
+		/* pairs with mb_rare in findrunnable and in sysmon: the goroutine is queued */
+		smp_mb();
+		if (load_rlx_u32(&sched.npidle) > 0 || !load_rlx_u32(&sysmon_watching))
+			waitpoint_kick(&sysmon_point);
+		store_rlx_u32(&mp->preempt, 0);
+		mpark(mp, INT64_MAX);
+		gp->bound &= (uint8_t)~BOUND_PARKED;
+		pp = mp->nextp;
+		mp->nextp = NULL;
+		if (pp)
+			acquirep(mp, pp);
+	}
+	mp->parked_at = NULL;
+	__atomic_store_n(&mp->locks, 0, __ATOMIC_RELEASE); /* pairs with load_acq in revoke */
+	return parked;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking the P away from a thread that is blocked in the kernel in a call that it did not declare,
+ * or in a page fault: without a signal, so that no call returns EINTR.
+ *
+ *	sysmon					the M's thread
+ *	attn |= REVOKING
+ *	mb_rare					locks = 1 (enter, or the handler)
+ *	locks != 0? then never mind		barrier
+ *	cas(attn: REVOKING -> REVOKED)		attn? then cas(attn: REVOKING -> 0)
+ *
+ * After its barrier sysmon sees that the thread is in the runtime, or the thread, entering later, sees
+ * REVOKING; in the second case whoever wins the compare-and-swap has the P. The thread's way
+ * into the runtime pays nothing: it tests the one word that it tests anyway, and the barrier is the
+ * free half of an asymmetric pair.
+ *
+ * A thread that comes back to its own code without a P, a stray, goes on until it enters the runtime,
+ * where it asks for a P like somebody who returns from a declared call, or until sysmon finds that
+ * it uses the CPU: then it is signalled, and preempted like others.
+ *
+ * Rejected: a signal that asks the thread to let go of its P. It would end the call with EINTR, and
+ * a thread that is blocked uninterruptibly would not even get it.
+ */
+#define URGE_KEEP_ERRNO
+#include "preempt/preempt.h"
+
+#include "kernelshim/clock.h"
+#include "kernelshim/threadstate.h"
+#include "sched/fatal.h"
+#include "sched/m.h"
+#include "sched/p.h"
+#include "sched/proc.h"
+
+#define STRAY_LOOK INT64_C(1000000)
+#define STRAY_LOOK_EACH INT64_C(20000) /* a look at one costs 0.3 us and more */
+#define STRAY_USED INT64_C(50000)      /* so much CPU time, and it is not on its way to us */
+
+bool revoke_settle(struct m *mp)
+{
+	if (load_rlx_u32(&mp->attn) == 0 || cas_u32(&mp->attn, MATTN_REVOKING, 0))
+		return true;
+	if (!(load_rlx_u32(&mp->attn) & MATTN_REVOKED))
+		return true;
+	mp->p = NULL;
+	sub_u32(&sched.nrevoked, 1);
+	and_u32(&mp->attn, ~(uint32_t)MATTN_REVOKED);
+	return false;
+}
+
+bool revokep(struct p *pp)
+{
+	struct m *mp = load_rlx_ptr(&pp->m);
+	bool ours;
+
+	/* the goroutine that has stopped the world keeps its P */
+	if (!mp || world_stopping() || !cas_u32(&mp->attn, 0, MATTN_REVOKING))
+		return false;
+	mb_rare(); /* pairs with the barrier in enter */
+	/* outside the runtime these do not change; pairs with the store_rel in leave */
+	ours = __atomic_load_n(&mp->locks, __ATOMIC_ACQUIRE) == 0 &&
+	       __atomic_load_n(&mp->curg, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&mp->p, __ATOMIC_RELAXED) == pp;
+	if (ours)
+		add_u32(&sched.nrevoked, 1);
+	if (!cas_u32(&mp->attn, MATTN_REVOKING, ours ? MATTN_REVOKED : 0)) {
+		if (ours)
+			sub_u32(&sched.nrevoked, 1);
+		return false;
+	}
+	if (!ours)
+		return false;
+	add_u64(&preempt_counters.revoked, 1);
+	mp->stray_cpu = thread_cputime((int)load_rlx_u32(&mp->tid));
+	store_rlx_ptr(&pp->m, NULL);
+	store_rel_u32(&pp->status, Pidle);
+	handoffp(pp);
+	return true;
+}
+
+/* Only sysmon revokes, so an M that is seen revoked here stays so until it comes to us. */
+static void look_at_stray(struct m *mp, void *unused)
+{
+	int tid = (int)load_rlx_u32(&mp->tid);
+	int64_t cpu;
+	long call;
+
+	(void)unused;
+	if (load_rlx_u32(&mp->attn) != MATTN_REVOKED)
+		return;
+	cpu = thread_cputime(tid);
+	if (cpu - mp->stray_cpu < STRAY_USED)
+		return;
+	if (thread_state(tid, &call) == THREAD_BLOCKED)
+		mp->stray_cpu = cpu;
+	else
+		preempt_stray(mp);
+}
+
+int64_t strays_look(int64_t now)
+{
+	static int64_t next;
+	int64_t n = load_rlx_u32(&sched.nrevoked);
+
+	if (n == 0)
+		return INT64_MAX;
+	if (now >= next || next - now > STRAY_LOOK + n * STRAY_LOOK_EACH) {
+		forEachM(look_at_stray, NULL);
+		next = now + STRAY_LOOK + n * STRAY_LOOK_EACH;
+	}
+	return next;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goroutines that can run on one M only: those locked to their thread, which wait on its g0, and
+ * those that were preempted where they could not be moved, which wait in the signal handler.
+ *
+ *	picker, with a P			the goroutine's M
+ *	takes it out of a queue			waits on its futex (mpark)
+ *	releasep; nextp = pp; mwake
+ *	becomes a spare thread			acquirep(nextp); runs it
+ *
+ * Nobody else can hand a P to that M meanwhile: who takes the goroutine out of its queue is its
+ * owner, and the only one. (As in Go's startlockedm; there are no spares there.)
+ *
+ * An M that waits on g0 for its goroutine counts as idle, whoever wakes it counts it as running; one
+ * that waits in the handler counts as running all the time, since its goroutine is runnable.
+ */
+#define URGE_KEEP_ERRNO
+#include "sched/lockedm.h"
+
+#include "kernelshim/clock.h"
+#include "preempt/preempt.h"
+#include "sched/exit.h"
+#include "sched/fatal.h"
+#include "sched/g.h"
+#include "sched/gqueue.h"
+#include "sched/lock.h"
+#include "sched/m.h"
+#include "sched/p.h"
+#include "sched/proc.h"
+
+/* pp, which the caller owns, goes to the M that gp is bound to. */
+static void hand_to_its_m(struct g *gp, struct p *pp)
+{
+	struct m *owner = load_rlx_ptr(&gp->m);
+
+	if (gp->bound & BOUND_PARKED) {
+		store_rlx_u64(&pp->schedtick, load_rlx_u64(&pp->schedtick) + 1);
+		store_rlx_i64(&pp->slicestart, nanotime());
+		store_rlx_u64(&pp->slicetick, load_rlx_u64(&pp->schedtick));
+		casgstatus(gp, Grunnable, Grunning);
+	} else {
+		add_u32(&sched.nmrunning, 1);
+	}
+	owner->nextp = pp;
+	mwake(owner);
+}
+
+void startlockedm(struct m *mp, struct g *gp)
+{
+	hand_to_its_m(gp, releasep(mp));
+}
+
+bool parked_runs(struct p *pp)
+{
+	struct g *gp = parkedget(false);
+
+	if (gp)
+		hand_to_its_m(gp, pp);
+	return gp != NULL;
+}
+
+bool stoplockedm(struct m *mp)
+{
+	if (mp->spinning) {
+		mp->spinning = false;
+		sub_u32(&sched.nmspinning, 1);
+	}
+	if (mp->p)
+		handoffp(releasep(mp));
+	mrunning_less();
+	__atomic_store_n(&mp->blocked, true, __ATOMIC_RELAXED);
+	mpark(mp, INT64_MAX); /* for a P that comes with the goroutine; or none, at the end */
+	__atomic_store_n(&mp->blocked, false, __ATOMIC_RELAXED);
+	if (!mp->nextp)
+		return false;
+	acquirep(mp, mp->nextp);
+	mp->nextp = NULL;
+	return true;
+}
+
+struct g *parkedget(bool due)
+{
+	struct parkedq *parked = &sched.parked;
+	struct g *gp;
+
+	if (load_rlx_u32(&parked->size) == 0)
+		return NULL;
+	lock(&parked->lock);
+	gp = parked->q.head;
+	if (gp && due && (uint64_t)gp->waitsince > load_rlx_u64(&sched.globtaken))
+		gp = NULL;
+	if (gp) {
+		gqueue_pop(&parked->q);
+		store_rlx_u32(&parked->size, load_rlx_u32(&parked->size) - 1);
+	}
+	unlock(&parked->lock);
+	return gp;
+}
+
+static void release_waiting(struct m *mp, void *unused)
+{
+	(void)unused;
+	if (__atomic_load_n(&mp->blocked, __ATOMIC_RELAXED))
+		mwake(mp);
+}
+
+void lockedm_release_all(void)
+{
+	struct g *gp;
+
+	forEachM(release_waiting, NULL);
+	while ((gp = parkedget(false)) != NULL) {
+		struct m *owner = load_rlx_ptr(&gp->m);
+
+		casgstatus(gp, Grunnable, Grunning);
+		add_u32(&sched.nrevoked, 1);
+		or_u32(&owner->attn, MATTN_REVOKED);
+		owner->nextp = NULL;
+		mwake(owner);
+	}
+}
