@@ -56,6 +56,20 @@ static void regs_of_parked(struct unwind_regs *regs, const struct g *gp)
 	unwind_set(regs, UNWIND_FP, gp->ctx.fp);
 }
 
+/* Those of a goroutine that waits in the signal handler are in the frame of the signal. */
+static bool parked_registers(struct unwind_regs *regs, const struct g *gp)
+{
+	const struct m *mp = load_rlx_ptr(&gp->m);
+	const void *at;
+
+	if (!(gp->bound & BOUND_PARKED) || !mp)
+		return false;
+	at = __atomic_load_n(&mp->parked_at, __ATOMIC_RELAXED);
+	if (at)
+		unwind_from_ucontext(regs, at);
+	return at != NULL;
+}
+
 static void print_stack(struct fdprint *out, struct unwind_regs *regs, const struct g *gp)
 {
 	struct unwind_frame frame;
@@ -102,6 +116,10 @@ static void print_header(struct fdprint *out, const struct g *gp, uint32_t statu
 		fdp_str(out, status < ARRAY_SIZE(words) && words[status] ? words[status] : "?");
 	if (status == Gwaiting)
 		print_age(out, gp->waitsince);
+	if (gp->bound & BOUND_PARKED)
+		fdp_str(out, ", parked with its thread");
+	if (gp->bound & BOUND_LOCKED)
+		fdp_str(out, ", locked to thread");
 	if (gp->nopreempt)
 		fdp_str(out, ", not preemptible");
 	fdp_str(out, "]");
@@ -157,6 +175,8 @@ static void print_goroutine(struct dump *d, const struct g *gp)
 	print_header(&d->out, gp, status);
 	if (gp == d->self && getcontext(&here) == 0) {
 		unwind_from_ucontext(&regs, &here);
+		print_stack(&d->out, &regs, gp);
+	} else if (parked_registers(&regs, gp)) {
 		print_stack(&d->out, &regs, gp);
 	} else if (status == Grunning || status == Gsyscall) {
 		fdp_str(&d->out, "\tgoroutine running on other thread; stack unavailable\n");
