@@ -44,6 +44,12 @@ bool sigframe_in_syscall_sig(const void *ucontext);
 /* True when a system call is about to return EINTR because of this signal. */
 bool sigframe_interrupted_sig(const void *ucontext);
 
+/*
+ * Turns such a call, of which EINTR says that it has done nothing, into one that is about to be made.
+ * False: it can't be told which call it is, or it is none of those.
+ */
+bool sigframe_repeat_syscall_sig(void *ucontext);
+
 enum sigframe_regs {
 	SIGFRAME_REGS_CLEAN,   /* no register points into [lo, hi) */
 	SIGFRAME_REGS_POINT,   /* one does */

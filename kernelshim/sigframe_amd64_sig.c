@@ -7,6 +7,7 @@
 #include "kernelshim/sigframe.h"
 
 #include <errno.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 enum {
@@ -105,6 +106,55 @@ bool sigframe_interrupted_sig(const void *ucontext)
 	uintptr_t pc = (uintptr_t)gregs[REG_RIP];
 
 	return gregs[REG_RAX] == -EINTR && pc % 4096 >= 2 && *(const uint16_t *)(pc - 2) == SYSCALL;
+}
+
+/* Those that return EINTR with a handler, also one with SA_RESTART, and have done nothing then. */
+static bool repeatable(uint32_t nr)
+{
+	switch (nr) {
+	case SYS_read:
+	case SYS_poll:
+	case SYS_ppoll:
+	case SYS_select:
+	case SYS_pselect6:
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+	case SYS_epoll_pwait2:
+	case SYS_nanosleep:
+	case SYS_clock_nanosleep:
+	case SYS_pause:
+	case SYS_rt_sigsuspend:
+	case SYS_rt_sigtimedwait:
+	case SYS_futex:
+	case SYS_semtimedop:
+	case SYS_accept:
+	case SYS_accept4:
+	case SYS_recvfrom:
+	case SYS_recvmsg:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * The result has replaced the number of the call in rax. Most of libc's wrappers load it right before:
+ * b8 imm32 (mov $nr, %eax), 0f 05.
+ */
+bool sigframe_repeat_syscall_sig(void *ucontext)
+{
+	greg_t *gregs = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+	const unsigned char *at = (const unsigned char *)gregs[REG_RIP];
+	uint32_t nr;
+
+	if (!sigframe_interrupted_sig(ucontext) || (uintptr_t)at % 4096 < 7 || at[-7] != 0xb8)
+		return false;
+	nr = at[-6] | (uint32_t)at[-5] << 8 | (uint32_t)at[-4] << 16 | (uint32_t)at[-3] << 24;
+	if (!repeatable(nr))
+		return false;
+	gregs[REG_RAX] = nr;
+	gregs[REG_RIP] -= 2;
+	return true;
 }
 
 bool sigframe_in_syscall_sig(const void *ucontext)

@@ -92,6 +92,13 @@ bool sigframe_interrupted_sig(const void *ucontext)
 	       *(const uint32_t *)(mc->pc - 4) == SVC_0;
 }
 
+/* The call's first argument is gone: the kernel keeps it elsewhere. */
+bool sigframe_repeat_syscall_sig(void *ucontext)
+{
+	(void)ucontext;
+	return false;
+}
+
 bool sigframe_in_syscall_sig(const void *ucontext)
 {
 	const mcontext_t *mc = &((const ucontext_t *)ucontext)->uc_mcontext;

@@ -19,6 +19,9 @@
 #include "sched/urge.h"
 
 #include <sys/syscall.h>
+#include <time.h>
+
+#define JUST_BEGUN INT64_C(10000000) /* ns; mostly a few thousand */
 
 /* The M that this signal was sent to by the runtime; NULL: it was not. */
 static struct m *our_request_sig(const siginfo_t *info)
@@ -47,18 +50,34 @@ static struct m *our_request_sig(const siginfo_t *info)
 	return NULL;
 }
 
-/* Takes note that the request has arrived; false: there is none, it was sent twice. */
-static bool request_arrives_sig(struct m *mp)
+/* Takes note that the request has arrived: signal_sent, or 0 if it was sent twice. */
+static int64_t request_arrives_sig(struct m *mp)
 {
 	int64_t sent;
 
 	do {
 		sent = load_rlx_i64(&mp->signal_sent);
 		if (sent == 0)
-			return false;
+			return 0;
 	} while (!cas_i64(&mp->signal_sent, sent,
 			  sent & SIGNAL_BEING_SENT ? sent | SIGNAL_HANDLED : 0));
-	return true;
+	return sent;
+}
+
+/*
+ * A system call that is about to return EINTR because of us, though its thread was seen running
+ * right before: so it has only just begun, and is made again. A time-out begins anew with it, as if
+ * the thread had come to the call so much later.
+ */
+static bool just_begun_sig(void *ucontext, int64_t sent)
+{
+	struct timespec ts = { 0, 0 };
+
+	if (!(sent & SIGNAL_SEEN_RUNNING))
+		return false;
+	sys_call2(SYS_clock_gettime, CLOCK_MONOTONIC, sys_ptr(&ts));
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec - sent < JUST_BEGUN &&
+	       sigframe_repeat_syscall_sig(ucontext);
 }
 
 /*
@@ -125,13 +144,15 @@ static void preempt_sig(struct m *mp, void *ucontext, bool discard)
 void preempt_handler_sig(int sig, siginfo_t *info, void *ucontext)
 {
 	struct m *mp = our_request_sig(info);
+	int64_t sent;
 	bool discard;
 
 	if (!mp) {
 		handler_chain_sig(&former_sigurg, sig, info, ucontext);
 		return;
 	}
-	if (!request_arrives_sig(mp))
+	sent = request_arrives_sig(mp);
+	if (!sent)
 		return;
 	discard = load_rlx_u32(&sched.phase) == PHASE_EXITING;
 	if (discard && load_rlx_u32(&mp->abandon) && mp->curg && (mp->locks == 0 || mp->incall) &&
@@ -139,7 +160,7 @@ void preempt_handler_sig(int sig, siginfo_t *info, void *ucontext)
 		sigframe_inject_call_sig(ucontext, asyncabandon);
 		return;
 	}
-	if (sigframe_interrupted_sig(ucontext))
+	if (sigframe_interrupted_sig(ucontext) && !just_begun_sig(ucontext, sent))
 		add_u64(&preempt_counters.interrupted, 1);
 	preempt_sig(mp, ucontext, discard);
 }

@@ -27,9 +27,10 @@ void preempt_unblock(void);
 
 /*
  * Asks pp's goroutine to stop: a flag that it finds at its next exit from the runtime, and a signal
- * if the policy allows. Any thread; never blocks.
+ * if the policy allows. seen_running: its thread was not blocked in the kernel right before. Any
+ * thread; never blocks.
  */
-void preemptone(struct p *pp);
+void preemptone(struct p *pp, bool seen_running);
 
 /* The same for one M that may have lost its P. */
 void preempt_stray(struct m *mp);
@@ -45,8 +46,11 @@ void preempt_wait_out(const struct m *mp);
 
 /* Bits of m.signal_sent beside the time. */
 enum {
-	SIGNAL_BEING_SENT = 1, /* on its way into the kernel */
-	SIGNAL_HANDLED = 2,    /* and out again, before the sender had noted that it was sent */
+	SIGNAL_BEING_SENT = 1,   /* on its way into the kernel */
+	SIGNAL_HANDLED = 2,      /* and out again, before the sender had noted that it was sent */
+	SIGNAL_SEEN_RUNNING = 4, /* the thread was not blocked in the kernel right before */
+	SIGNAL_BITS = 7,
+	SIGNAL_EVEN_IN_CALL = 8, /* how it is sent: never in signal_sent */
 };
 
 enum { DEFERRALS_MAX = 2 };

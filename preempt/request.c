@@ -34,11 +34,12 @@
 
 struct preempt_counters preempt_counters;
 
-static void signalM(struct m *mp, bool also_in_call)
+/* why: 0, SIGNAL_SEEN_RUNNING, or SIGNAL_EVEN_IN_CALL. */
+static void signalM(struct m *mp, int64_t why)
 {
 	uint32_t tid = load_acq_u32(&mp->tid); /* pairs with minit and mfree */
 	uint64_t generation = load_rlx_u32(&mp->generation);
-	int64_t now = nanotime() & ~(int64_t)(SIGNAL_BEING_SENT | SIGNAL_HANDLED);
+	int64_t now = (nanotime() & ~(int64_t)SIGNAL_BITS) | (why & SIGNAL_SEEN_RUNNING);
 	int64_t sent = load_rlx_i64(&mp->signal_sent);
 	int err;
 
@@ -46,7 +47,7 @@ static void signalM(struct m *mp, bool also_in_call)
 		return;
 	if (!cas_i64(&mp->signal_sent, sent, now | SIGNAL_BEING_SENT))
 		return;
-	if (!also_in_call && __atomic_load_n(&mp->incall, __ATOMIC_RELAXED)) {
+	if (!(why & SIGNAL_EVEN_IN_CALL) && __atomic_load_n(&mp->incall, __ATOMIC_RELAXED)) {
 		cas_i64(&mp->signal_sent, now | SIGNAL_BEING_SENT, 0);
 		return;
 	}
@@ -68,7 +69,7 @@ void preempt_wait_out(const struct m *mp)
 		sys_call0(SYS_sched_yield); /* it comes on the way out of the kernel */
 }
 
-void preemptone(struct p *pp)
+void preemptone(struct p *pp, bool seen_running)
 {
 	struct m *mp = load_rlx_ptr(&pp->m);
 
@@ -76,21 +77,21 @@ void preemptone(struct p *pp)
 		return;
 	store_rlx_u32(&mp->preempt, 1);
 	if (text.policy != URGE_PREEMPT_OFF)
-		signalM(mp, false);
+		signalM(mp, seen_running ? SIGNAL_SEEN_RUNNING : 0);
 }
 
 void preempt_stray(struct m *mp)
 {
 	store_rlx_u32(&mp->preempt, 1);
 	if (text.policy != URGE_PREEMPT_OFF)
-		signalM(mp, false);
+		signalM(mp, SIGNAL_SEEN_RUNNING);
 }
 
 void preempt_discard(struct m *mp)
 {
 	if (__atomic_load_n(&mp->curg, __ATOMIC_RELAXED)) {
 		store_rlx_u32(&mp->preempt, 1);
-		signalM(mp, true);
+		signalM(mp, SIGNAL_EVEN_IN_CALL);
 	}
 }
 

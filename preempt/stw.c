@@ -173,7 +173,7 @@ static void stop(struct m *mp)
 		stop_syscalls();
 		for_each_p(pp)
 			if (pp != mp->p && load_rlx_u32(&pp->status) == Prunning)
-				preemptone(pp);
+				preemptone(pp, false);
 		futex_wait(&world.stopwait.v, left, nanotime() + RETRY_NS);
 	}
 }

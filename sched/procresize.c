@@ -177,7 +177,7 @@ static int shrink(int n)
 		if (load_acq_u32(&pp->status) == Pdead) {
 			timers_move(pp);
 		} else {
-			preemptone(pp);
+			preemptone(pp, false);
 			left = true;
 		}
 	}

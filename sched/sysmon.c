@@ -223,7 +223,7 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits)
 	put_off = __atomic_load_n(&mp->deferrals, __ATOMIC_RELAXED) > 0;
 	if (put_off || now - pp->sysmon_asked >= slice - slice / 8) {
 		pp->sysmon_asked = now;
-		preemptone(pp);
+		preemptone(pp, true);
 	}
 	return pp->sysmon_look = now + (put_off ? DEFERRED_LOOK : min_i64(slice, first_look()));
 }

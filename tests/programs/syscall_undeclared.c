@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls that block in the kernel and were not declared.
+ *
+ *	many	200 goroutines sleep 10 ms in the kernel, on 2 Ps: they sleep at the same time, and a
+ *		goroutine that wants to run every ms does.
+ *	race	short sleeps between short computations, beside loops, at slices of 50 us: a signal
+ *		may still hit a thread that has just gone to sleep. libc's call is repeated then; a raw
+ *		one returns EINTR, seldom, and it is counted.
+ *	stray	one that comes back from the kernel without its P, and computes: it is preempted.
+ */
+#include "tests/programs/check.h"
+
+#include <poll.h>
+#include <sys/syscall.h>
+
+enum { SLEEPERS = 200, LOOPS = 3, RACERS = 3 };
+
+static uint32_t stop, slept, calls, interrupted, libc_interrupted, ticks, turns;
+static int64_t worst;
+static urge_waitgroup done, sleeping;
+
+static long sleep_raw(int64_t ns)
+{
+	struct timespec length = { ns / URGE_S, ns % URGE_S };
+
+	return syscall(SYS_nanosleep, &length, NULL);
+}
+
+static void loop(void *unused)
+{
+	(void)unused;
+	while (!LOAD(stop))
+		;
+	urge_waitgroup_done(&done);
+}
+
+/* ---- many ---------------------------------------------------------------------------------- */
+
+static void sleeper(void *unused)
+{
+	(void)unused;
+	if (sleep_raw(10 * URGE_MS) != 0)
+		ADD(interrupted, 1);
+	ADD(slept, 1);
+	urge_waitgroup_done(&sleeping);
+}
+
+static void ticker(void *unused)
+{
+	(void)unused;
+	while (!LOAD(stop)) {
+		int64_t start = urge_now(), late;
+
+		urge_sleep(URGE_MS);
+		late = urge_now() - start - URGE_MS;
+		worst = late > worst ? late : worst;
+		ticks++;
+	}
+	urge_waitgroup_done(&done);
+}
+
+static int start_many(void *unused)
+{
+	int64_t begin, took = INT64_MAX;
+
+	(void)unused;
+	urge_gomaxprocs(2);
+	spawn(&done, ticker, NULL);
+	for (int attempt = 0; attempt < 20 && took > 500 * URGE_MS; attempt++) {
+		worst = 0;
+		begin = urge_now();
+		for (int i = 0; i < SLEEPERS; i++)
+			spawn(&sleeping, sleeper, NULL);
+		urge_waitgroup_wait(&sleeping);
+		took = urge_now() - begin;
+		printf("200 sleeps of 10 ms on 2 Ps: %lld ms; a ticker was late by %lld us at most\n",
+		       (long long)(took / URGE_MS), (long long)(worst / URGE_US));
+	}
+	CHECK(took <= 500 * URGE_MS, "one after the other takes 1 s");
+	CHECK(interrupted == 0, "%u", interrupted);
+	STORE(stop, 1);
+	urge_waitgroup_wait(&done);
+	return 0;
+}
+
+/* ---- race ---------------------------------------------------------------------------------- */
+
+static void racer(void *seed)
+{
+	uint64_t random = (uint64_t)(uintptr_t)seed;
+	struct timespec length = { 0 };
+
+	while (!LOAD(stop)) {
+		for (uint64_t n = random_next(&random) % 40000; n > 0; n--)
+			__asm__ volatile("");
+		if (sleep_raw((int64_t)(random_next(&random) % 100000)) != 0)
+			ADD(interrupted, 1);
+		for (uint64_t n = random_next(&random) % 40000; n > 0; n--)
+			__asm__ volatile("");
+		length.tv_nsec = (long)(random_next(&random) % 100000);
+		if (random_next(&random) % 2 ? nanosleep(&length, NULL) != 0
+					     : poll(NULL, 0, length.tv_nsec % 2) != 0)
+			ADD(libc_interrupted, 1);
+		ADD(calls, 1);
+	}
+	urge_waitgroup_done(&done);
+}
+
+static int start_race(void *unused)
+{
+	uint64_t seed = random_seed();
+
+	(void)unused;
+	urge_set_time_slice(50 * URGE_US);
+	urge_gomaxprocs(2);
+	for (int i = 0; i < LOOPS; i++)
+		spawn(&done, loop, NULL);
+	for (uintptr_t i = 0; i < RACERS; i++)
+		spawn(&done, racer, (void *)(seed + 2 * i));
+	urge_waitgroup_wait(&done);
+	return 0;
+}
+
+static void direct_race(void)
+{
+	struct urge_stats before, after;
+
+	urge_stats_read(&before);
+	WAIT_UNTIL(LOAD(calls) >= env_number("CALLS", 10000));
+	STORE(stop, 1);
+	urge_stats_read(&after);
+	print_outcomes(&before);
+	printf("%u calls of each kind: raw %u, libc's %u interrupted, %llu counted\n", calls,
+	       LOAD(interrupted), LOAD(libc_interrupted),
+	       (unsigned long long)(after.preempt_eintr - before.preempt_eintr));
+	CHECK(LOAD(interrupted) <= LOAD(calls) / 50, "");
+	/* none, unless the thread gets no CPU for 10 ms just then */
+	CHECK(LOAD(libc_interrupted) <= LOAD(calls) / 2000, "%u", LOAD(libc_interrupted));
+	CHECK(after.preempt_eintr - before.preempt_eintr >= LOAD(interrupted), "");
+}
+
+/* ---- stray --------------------------------------------------------------------------------- */
+
+static uint32_t came_back;
+
+static void stray(void *unused)
+{
+	(void)unused;
+	sleep_raw(5 * URGE_MS);
+	STORE(came_back, 1);
+	while (!LOAD(stop))
+		ADD(turns, 1);
+	urge_waitgroup_done(&done);
+}
+
+/* One P, which the loop keeps: the stray is stopped, and from then on has its share. */
+static int start_stray(void *unused)
+{
+	(void)unused;
+	urge_set_time_slice(2 * URGE_MS);
+	urge_gomaxprocs(1);
+	spawn(&done, loop, NULL);
+	spawn(&done, stray, NULL);
+	urge_waitgroup_wait(&done);
+	return 0;
+}
+
+static void direct_stray(void)
+{
+	struct urge_stats before, after;
+
+	urge_stats_read(&before);
+	WAIT_UNTIL(LOAD(came_back));
+	do {
+		doze(URGE_MS);
+		urge_stats_read(&after);
+	} while (after.preempt_revoked == before.preempt_revoked ||
+		 after.preempt_injected + after.preempt_parked <
+			 before.preempt_injected + before.preempt_parked + 20);
+	STORE(stop, 1);
+	print_outcomes(&before);
+}
+
+int main(void)
+{
+	begin((int64_t)env_number("SECONDS", 120));
+	run_both(start_many, NULL);
+	STORE(stop, 0);
+	run_both(start_race, direct_race);
+	STORE(stop, 0);
+	run_both(start_stray, direct_stray);
+	return finish();
+}
