@@ -19,6 +19,7 @@ enum { SLEEPERS = 200, LOOPS = 3, RACERS = 3 };
 static uint32_t stop, slept, calls, interrupted, libc_interrupted, ticks, turns;
 static int64_t worst;
 static urge_waitgroup done, sleeping;
+static struct urge_stats before; /* the run */
 
 static long sleep_raw(int64_t ns)
 {
@@ -124,9 +125,8 @@ static int start_race(void *unused)
 
 static void direct_race(void)
 {
-	struct urge_stats before, after;
+	struct urge_stats after;
 
-	urge_stats_read(&before);
 	WAIT_UNTIL(LOAD(calls) >= env_number("CALLS", 10000));
 	STORE(stop, 1);
 	urge_stats_read(&after);
@@ -168,9 +168,8 @@ static int start_stray(void *unused)
 
 static void direct_stray(void)
 {
-	struct urge_stats before, after;
+	struct urge_stats after;
 
-	urge_stats_read(&before);
 	WAIT_UNTIL(LOAD(came_back));
 	do {
 		doze(URGE_MS);
@@ -187,8 +186,10 @@ int main(void)
 	begin((int64_t)env_number("SECONDS", 120));
 	run_both(start_many, NULL);
 	STORE(stop, 0);
+	urge_stats_read(&before);
 	run_both(start_race, direct_race);
 	STORE(stop, 0);
+	urge_stats_read(&before);
 	run_both(start_stray, direct_stray);
 	return finish();
 }
