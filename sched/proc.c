@@ -392,7 +392,7 @@ static uint32_t gcd(uint32_t a, uint32_t b)
 static struct g *steal_from(const struct procs *procs, struct m *mp, bool *again)
 {
 	struct p *pp = mp->p;
-	uint32_t n = procs->n;
+	uint32_t n = procs->count; /* draining ones too: their owners may not come for long */
 
 	for (int round = 0; round < STEAL_ROUNDS; round++) {
 		bool last = round == STEAL_ROUNDS - 1;
