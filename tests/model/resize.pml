@@ -33,7 +33,7 @@
  *   itself.
  * - A goroutine that runs makes another one, or a timer, or enters a system call which may last for
  *   ever, or computes for ever, preemptible or not, or ends; as often as the budgets allow.
- * - There are two Ms; where both never come back, a third would have to be made (template.c).
+ * - There are two Ms: a P for which neither is free stays in ready; a third would be made (template.c).
  * - Timers go off at any time, as soon as somebody who looks at all Ps sees them: sysmon, which
  *   stands for netpoll's sleeper as well.
  * - GOMAXPROCS goes from 2 to 1 and, with -DGROW, back to 2. With -DBOTH both Ps run at first. With
@@ -469,7 +469,7 @@ init
 		assert(!waits || (!pidle && !ready) || away == 2);
 		assert(tm[0] + tm[1] == 0);
 		assert(status[1] != Pdead || q[1] == 0);
-		assert(gomaxprocs == 2 || status[1] == Pdead || stuck[1] || away == 2);
+		assert(gomaxprocs == 2 || status[1] == Pdead || stuck[1] || (ready & 2));
 		assert(sn_n[cur] == gomaxprocs);
 		assert(sn_count[cur] == 2 || (gomaxprocs == 1 && status[1] == Pdead));
 		assert(sn_count[cur] == gomaxprocs || status[1] != Pdead);
