@@ -42,7 +42,6 @@
 #include <pthread.h>
 #include <signal.h>
 
-#define RECLAIM_PERIOD INT64_C(5000000000)
 #define RETRY_PERIOD INT64_C(100000000)
 #define STARTING_LOOK INT64_C(200000)
 #define ALL_SIGNALS (~(UINT64_C(3) << 31)) /* but glibc's 32 and 33 */
@@ -66,6 +65,8 @@ static void poke(void)
 	if (xchg_u32(&template.poke, 1) == 0)
 		futex_wake(&template.poke.v, 1);
 }
+
+int64_t reclaim_period = INT64_C(5000000000);
 
 void template_reclaim(void)
 {
@@ -364,7 +365,7 @@ static void *template_main(void *unused)
 				more = stack_scrub_idle() || more;
 				if (more)
 					store_rlx_u32(&template.reclaim, 1);
-				next = now + RECLAIM_PERIOD;
+				next = now + reclaim_period;
 			}
 			deadline = next < deadline ? next : deadline;
 		}

@@ -14,6 +14,9 @@ struct m *template_take_spare(void);
  */
 bool template_spare(struct m *mp);
 
+/* ns between two looks at which free goroutines nobody has needed since; tests shorten it. */
+extern int64_t reclaim_period;
+
 /* Asks for a thread for pp. If none can be made, pp's goroutines go to the global queue. */
 void template_want(struct p *pp, bool spinning);
 

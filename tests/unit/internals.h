@@ -23,6 +23,7 @@ extern "C" {
 #include "sched/runq.h"
 #include "sched/runtime2.h"
 #include "sched/stack.h"
+#include "sched/template.h"
 #include "sched/time.h"
 #include "sched/wait.h"
 }

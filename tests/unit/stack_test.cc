@@ -243,14 +243,15 @@ TEST(Stack, WithoutGuardsTheCanaryFindsOverflows)
 
 /* ---- pages --------------------------------------------------------------------------------- */
 
-/* The sum of a field of /proc/self/smaps over the mappings that hold one of these addresses, kB. */
-static long smaps_kb(const std::vector<uintptr_t> &addresses, const std::string &field)
+/* A field of /proc/self/smaps, of each mapping that holds one of these addresses. */
+static std::vector<std::string> smaps(const std::vector<uintptr_t> &addresses,
+				      const std::string &field)
 {
-	std::ifstream smaps("/proc/self/smaps");
+	std::ifstream file("/proc/self/smaps");
+	std::vector<std::string> values;
 	bool inside = false;
-	long sum = 0;
 
-	for (std::string line; std::getline(smaps, line);) {
+	for (std::string line; std::getline(file, line);) {
 		uintptr_t lo, hi;
 		char perms;
 
@@ -259,9 +260,18 @@ static long smaps_kb(const std::vector<uintptr_t> &addresses, const std::string 
 			for (uintptr_t address : addresses)
 				inside |= address >= lo && address < hi;
 		} else if (inside && line.compare(0, field.size() + 1, field + ":") == 0) {
-			sum += atol(line.c_str() + field.size() + 1);
+			values.push_back(line.substr(field.size() + 1));
 		}
 	}
+	return values;
+}
+
+static long smaps_kb(const std::vector<uintptr_t> &addresses, const std::string &field)
+{
+	long sum = 0;
+
+	for (const std::string &value : smaps(addresses, field))
+		sum += std::stol(value);
 	return sum;
 }
 
@@ -285,6 +295,8 @@ TEST(Stack, NoHugePagesAndOnePageAParkedGoroutine)
 					    }));
 			  EXPECT_TRUE(eventually([&] { return parked == N; }));
 			  EXPECT_EQ(0, smaps_kb(addresses, "AnonHugePages"));
+			  for (const std::string &flags : smaps(addresses, "VmFlags"))
+				  EXPECT_SAYS(" nh", flags); /* never, whatever the system's way */
 			  EXPECT_GE(smaps_kb(addresses, "Rss"), N * 4);
 			  EXPECT_LE(smaps_kb(addresses, "Rss"), N * 4 * 11 / 10 + 1024);
 			  urge_waitgroup_done(&gate);
