@@ -36,6 +36,8 @@ void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+void __tsan_acquire(void *sync);
+void __tsan_release(void *sync);
 #endif
 
 static inline void sanitizer_start_switch(void **save, const void *bottom, size_t size, void *fiber)
@@ -91,6 +93,26 @@ static inline void sanitizer_fiber_free(void **fiber)
 		__tsan_destroy_fiber(*fiber);
 #endif
 	*fiber = NULL;
+}
+
+/*
+ * What was before a release of sync was before what comes after an acquire of it: for orders that
+ * others keep, the kernel for one.
+ */
+static inline void sanitizer_release(void *sync)
+{
+#ifdef URGE_TSAN
+	__tsan_release(sync);
+#endif
+	(void)sync;
+}
+
+static inline void sanitizer_acquire(void *sync)
+{
+#ifdef URGE_TSAN
+	__tsan_acquire(sync);
+#endif
+	(void)sync;
 }
 
 #endif

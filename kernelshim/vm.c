@@ -18,6 +18,7 @@
 #include "kernelshim/compiler.h"
 #include "kernelshim/fault.h"
 #include "kernelshim/procfs.h"
+#include "kernelshim/sanitizer.h"
 #include "kernelshim/sys.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -52,20 +53,16 @@ enum batch_way {
 	BATCH_NONE,
 };
 
-/*
- * ThreadSanitizer has to see that memory is another one than what was at its address before, or it
- * reports races between the two: so there it is libc that maps. Elsewhere errno is left alone.
- */
+/* Stands for the kernel's lock: an address is mapped anew after whoever had it gave it up. */
+static char address_space;
+
 static long map_anon(size_t len, int prot)
 {
-	if (IS_ENABLED(CONFIG_TSAN)) {
-		void *addr =
-			mmap(NULL, len, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	long addr = sys_call6(SYS_mmap, 0, (long)len, prot,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-		return addr == MAP_FAILED ? -ENOMEM : (long)addr;
-	}
-	return sys_call6(SYS_mmap, 0, (long)len, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			 -1, 0);
+	sanitizer_acquire(&address_space); /* pairs with vm_release */
+	return addr;
 }
 
 static int advise(void *addr, size_t len, int advice)
@@ -119,8 +116,7 @@ void *vm_reserve(size_t len, size_t align)
 
 int vm_release(void *addr, size_t len)
 {
-	if (IS_ENABLED(CONFIG_TSAN)) /* see map_anon */
-		return munmap(addr, len) == 0 ? 0 : -EINVAL;
+	sanitizer_release(&address_space); /* pairs with map_anon */
 	return (int)sys_call2(SYS_munmap, sys_ptr(addr), (long)len);
 }
 

@@ -28,7 +28,7 @@ static struct m *our_request_sig(const siginfo_t *info)
 {
 	uint32_t tid = (uint32_t)sys_call0(SYS_gettid);
 	uint64_t value = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
-	uint32_t n = __atomic_load_n(&sched.mcount, __ATOMIC_RELAXED);
+	uint32_t n = load_rlx_u32(&sched.mcount);
 	struct m *mp;
 
 	if (info->si_code == SI_QUEUE) {

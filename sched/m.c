@@ -57,9 +57,9 @@ struct m *allocm(void)
 	mp = sched.mfree;
 	if (mp)
 		sched.mfree = mp->schedlink;
-	id = sched.mcount;
+	id = load_rlx_u32(&sched.mcount);
 	if (!mp && id < CONFIG_MAX_MS)
-		sched.mcount++;
+		store_rlx_u32(&sched.mcount, id + 1);
 	unlock(&sched.lock);
 	if (mp || id == CONFIG_MAX_MS)
 		return mp;
@@ -70,8 +70,8 @@ struct m *allocm(void)
 		return mp;
 	}
 	lock(&sched.lock); /* the id stays unused, unless it was the last */
-	if (sched.mcount == id + 1)
-		sched.mcount--;
+	if (load_rlx_u32(&sched.mcount) == id + 1)
+		store_rlx_u32(&sched.mcount, id);
 	unlock(&sched.lock);
 	return NULL;
 }
@@ -87,7 +87,7 @@ void mfree(struct m *mp)
 
 void forEachM(void (*each)(struct m *mp, void *arg), void *arg)
 {
-	uint32_t n = __atomic_load_n(&sched.mcount, __ATOMIC_RELAXED);
+	uint32_t n = load_rlx_u32(&sched.mcount);
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct m *mp = __atomic_load_n(&allm[i], __ATOMIC_ACQUIRE); /* pairs with allocm */

@@ -325,9 +325,9 @@ struct schedt {
 	struct m *mfree; /* without a thread */
 	struct p *pidle;
 	uint32_t nmidle;
-	uint32_t mcount; /* entries of allm in use */
 
 	/* sched.lock writes, everybody reads */
+	struct atomic_u32 mcount; /* entries of allm in use */
 	struct atomic_u32 npidle;
 	struct atomic_i32 gomaxprocs;
 

@@ -268,7 +268,7 @@ static bool exhausted(void)
 	bool none;
 
 	lock(&sched.lock);
-	none = sched.mcount == CONFIG_MAX_MS && !sched.mfree;
+	none = load_rlx_u32(&sched.mcount) == CONFIG_MAX_MS && !sched.mfree;
 	unlock(&sched.lock);
 	return none;
 }

@@ -204,12 +204,12 @@ for folder in "${cases[@]}"; do
 done
 for model in "$models"/*.pml; do
 	name=$(basename "$model" .pml)
-	for mutation in $(grep -E '^#(el)?if' "$model" | grep -oE 'MUT_[A-Z_]+' | sort -u); do
+	while read -r mutation; do
 		if [[ " ${cases[*]} " != *"/${name}_$mutation"* ]]; then
 			echo "FAILED $name $mutation: not listed here"
 			failed=$((failed + 1))
 		fi
-	done
+	done < <(grep -E '^#(el)?if' "$model" | grep -oE 'MUT_[A-Z_]+' | sort -u)
 done
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
