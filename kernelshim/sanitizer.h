@@ -59,13 +59,13 @@ static inline void sanitizer_finish_switch(void *fake)
 	(void)fake;
 }
 
-/* A stack is used anew: what the last frames on it poisoned is void. */
-static inline void sanitizer_reuse_stack(const void *bottom, size_t size)
+/* What was a stack is used anew: what the last frames on it poisoned is void. */
+static inline void sanitizer_reuse(const void *addr, size_t size)
 {
 #ifdef URGE_ASAN
-	__asan_unpoison_memory_region(bottom, size);
+	__asan_unpoison_memory_region(addr, size);
 #endif
-	(void)bottom, (void)size;
+	(void)addr, (void)size;
 }
 
 static inline void *sanitizer_fiber_new(void)

@@ -248,9 +248,7 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 		stack_release(gp);
 		return NULL;
 	}
-	/* with the top: in a former world a stack of another colour may have lain there */
-	sanitizer_reuse_stack((void *)gp->stack_lo,
-			      gp->stack_hi - gp->stack_lo + sizeof(struct gtop));
+	sanitizer_reuse((void *)gp->stack_lo, gp->stack_hi - gp->stack_lo);
 	if (IS_ENABLED(CONFIG_TSAN) && !gp->tsan_fiber)
 		gp->tsan_fiber = sanitizer_fiber_new();
 	top = gp->top;

@@ -25,6 +25,7 @@
 #include "sched/stack.h"
 
 #include "kernelshim/fdprint.h"
+#include "kernelshim/sanitizer.h"
 #include "kernelshim/vm.h"
 #include "sched/fatal.h"
 #include "sched/lock.h"
@@ -290,6 +291,7 @@ static void slab_unmap(struct slab *s)
 			if (s->guarded >> i & 1)
 				vm_unguard(base + i * stride(s->class_), PAGE);
 	store_rel_ptr(&s->base, NULL);
+	sanitizer_reuse(base, s->size); /* by whoever gets these addresses */
 	vm_release(base, s->size);
 	vm_dontneed(gp, SLAB_STACKS * sizeof(*gp)); /* reads as Gidle from here */
 	s->next = stacks.unused;

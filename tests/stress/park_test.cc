@@ -255,37 +255,42 @@ TEST(Resize, UnderLoadLosesNobody)
 		[=] {
 			EXPECT_EQ(0, run_main([=] {
 					  const size_t n = 100000;
-					  Visits visits(n);
-					  urge_waitgroup all = {};
-					  std::atomic<bool> end{ false };
 					  Random random(seed);
 					  int expected = urge_gomaxprocs(0), resizes = 0;
 
-					  urge_waitgroup_add(&all, (int)n);
-					  EXPECT_EQ(0, urge_go(Wanderer::run,
-							       new Wanderer{ seed, &visits, &all, 0,
-									     n }));
-					  EXPECT_EQ(0, go([&] {
-							    urge_waitgroup_wait(&all);
-							    end = true;
-						    }));
-					  while (!end) {
-						  int to = random.below(3)
-								   ? 1 + (int)random.below(8)
-							   : random.below(2) ? 1
-									     : 8;
+					  /* this goroutine runs seldom where the others are slow */
+					  while (resizes <= 10) {
+						  Visits visits(n);
+						  urge_waitgroup all = {};
+						  std::atomic<bool> end{ false };
 
-						  EXPECT_EQ(expected, urge_gomaxprocs(to));
-						  EXPECT_EQ(to, urge_gomaxprocs(0));
-						  expected = to;
-						  resizes++;
-						  if (random.below(2))
-							  urge_yield();
-						  else
-							  urge_sleep(random.below(300) * URGE_US);
+						  urge_waitgroup_add(&all, (int)n);
+						  EXPECT_EQ(0, urge_go(Wanderer::run,
+								       new Wanderer{ seed, &visits,
+										     &all, 0, n }));
+						  EXPECT_EQ(0, go([&] {
+								    urge_waitgroup_wait(&all);
+								    end = true;
+							    }));
+						  while (!end) {
+							  int to =
+								  random.below(3)
+									  ? 1 + (int)random.below(8)
+								  : random.below(2) ? 1
+										    : 8;
+
+							  EXPECT_EQ(expected, urge_gomaxprocs(to));
+							  EXPECT_EQ(to, urge_gomaxprocs(0));
+							  expected = to;
+							  resizes++;
+							  if (random.below(2))
+								  urge_yield();
+							  else
+								  urge_sleep(random.below(300) *
+									     URGE_US);
+						  }
+						  visits.expect_once();
 					  }
-					  visits.expect_once();
-					  EXPECT_GT(resizes, 10);
 					  printf("%d resizes\n", resizes);
 					  return 0;
 				  }));
