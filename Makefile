@@ -55,8 +55,10 @@ ifneq ($(CONFIG),$(wildcard $(CONFIG)))
 $(error no such configuration: $(CONFIG); there are: $(notdir $(wildcard tests/configs/*.config)))
 endif
 BUILD ?= build$(if $(CONFIG),/$(basename $(notdir $(CONFIG))))
-# What `make test` covers beside the default configuration.
-TEST_CONFIGS ?=
+# What `make test` covers beside the default configuration; one that is chosen is tested alone.
+ifndef CONFIG
+TEST_CONFIGS ?= debug asan tsan
+endif
 
 # ---- configuration -------------------------------------------------------------------------------
 
@@ -369,7 +371,7 @@ help:
 	@echo 'Goals'
 	@echo '  all             the libraries, urge-bench, urge-lab, the examples (default)'
 	@echo '  run             the preemption laboratory: tight loops that yield'
-	@echo '  test            all tests, in the configurations $(or $(TEST_CONFIGS),$(CONFIG))'
+	@echo '  test            all tests, in the configurations $(or $(CONFIG),default $(TEST_CONFIGS))'
 	@echo '  check           $(CHECKS); each alone as check-NAME'
 	@echo '  format          rewrite the sources as check-format wants them'
 	@echo '  bench           the benchmarks'

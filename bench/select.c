@@ -35,7 +35,7 @@ static void fill(urge_chan *c)
 
 static int64_t receive_all(urge_chan *c)
 {
-	int64_t sum = 0, v;
+	int64_t sum = 0, v = 0;
 
 	for (unsigned i = 0; i < CAPACITY; i++) {
 		bench_check(urge_recv(c, &v), "urge_recv");
@@ -46,7 +46,7 @@ static int64_t receive_all(urge_chan *c)
 
 static int64_t select_all(urge_chan *const *c, unsigned k)
 {
-	int64_t sum = 0, v;
+	int64_t sum = 0, v = 0;
 
 	for (unsigned i = 0; i < CAPACITY; i++) {
 		struct urge_case cases[CASES_MAX];

@@ -348,7 +348,7 @@ static void usable_cpus(struct cpumask *usable, const struct cpumask *allowed)
 
 void numa_topology_read(struct numa_topology *t, const struct cpumask *allowed)
 {
-	uint16_t numbers[NUMA_MAX_NODES];
+	uint16_t numbers[NUMA_MAX_NODES] = { 0 };
 	uint8_t index[NUMA_MAX_NODES];
 	char path[PATH_SIZE], why[sizeof(t->fallback)];
 	struct cpumask usable;

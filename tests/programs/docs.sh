@@ -115,12 +115,7 @@ options urge-lab "${experiments[@]}"
 # ---- manual pages --------------------------------------------------------------------------------
 
 for page in docs/man/*; do
-	if command -v mandoc >/dev/null; then
-		mandoc -T lint -W warning "$page" || complain "$page: see above"
-	elif command -v man >/dev/null; then
-		words=$(man --warnings -l "$page" 2>&1 >/dev/null)
-		[[ -z $words ]] || complain "$page: $words"
-	fi
+	mandoc -T lint -W warning "$page" || complain "$page: see above"
 done
 
 # ---- the program of README.md --------------------------------------------------------------------
