@@ -26,6 +26,7 @@
 #include "kernelshim/vm.h"
 #include "preempt/preempt.h"
 #include "preempt/safepoint.h"
+#include "sched/ctx.h"
 #include "sched/env.h"
 #include "sched/exit.h"
 #include "sched/fatal.h"
@@ -188,6 +189,7 @@ static in_urge_entry void main_goroutine(void *unused)
 	if (main_prologue())
 		boot.result = boot.fn(boot.arg);
 	keys_destroy();
+	ctx_unbind();
 	world_end();
 }
 

@@ -12,6 +12,7 @@
 
 #include "kernelshim/context.h"
 #include "sched/allp.h"
+#include "sched/ctx.h"
 #include "sched/fatal.h"
 #include "sched/gqueue.h"
 #include "sched/key.h"
@@ -257,6 +258,7 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 	top->gopc = callerpc;
 	top->name[0] = '\0';
 	top->keys = NULL;
+	top->ctx = NULL;
 	gp->preempt_off = 0;
 	if (attr) {
 		if (attr->name)
@@ -366,6 +368,7 @@ _Noreturn void goexit(void)
 _Noreturn void goexit_from_start(void)
 {
 	keys_destroy();
+	ctx_unbind();
 	enter();
 	goexit();
 }

@@ -11,6 +11,7 @@
 	X(RANK_WORLD)      /* stop-the-world's queue of stoppers */                                \
 	X(RANK_PROCRESIZE) /* one change of GOMAXPROCS at a time */                                \
 	X(RANK_NOTIFY)     /* who wants which signals */                                           \
+	X(RANK_CTX)        /* a tree of contexts */                                                \
 	X(RANK_CHAN)       /* a channel; select holds several, see chanlock.h */                   \
 	X(RANK_SEMROOT)    /* a root of the table of those who wait for locks */                   \
 	X(RANK_URGE_TIMER) /* one reset of a urge_timer at a time */                               \

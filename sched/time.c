@@ -6,6 +6,7 @@
 #include "kernelshim/futex.h"
 #include "kernelshim/vm.h"
 #include "sched/allp.h"
+#include "sched/ctx.h"
 #include "sched/fatal.h"
 #include "sched/lock.h"
 #include "sched/netpoll.h"
@@ -13,6 +14,7 @@
 #include "sched/sysmon.h"
 #include "sched/tls.h"
 #include "sched/urge.h"
+#include "sched/wait.h"
 
 #include <errno.h>
 
@@ -412,16 +414,34 @@ static bool sleep_commit(struct g *gp, void *arg)
 	return false;
 }
 
-int urge_sleep_until(int64_t deadline)
+static int sleep_alone(int64_t deadline)
 {
 	struct sleep sleep = { deadline, false };
 
-	if (!enter())
+	gopark(sleep_commit, &sleep, WAIT_SLEEP);
+	return sleep.no_room ? -ENOMEM : 0;
+}
+
+/* Its context may end the sleep. */
+static int sleep_bound(struct g *gp, int64_t deadline)
+{
+	int err = gopark_until(NULL, NULL, WAIT_SLEEP, wait_open(gp, false, deadline), deadline);
+
+	return err == -ETIMEDOUT ? ctx_err(gp->top->ctx) : err;
+}
+
+int urge_sleep_until(int64_t deadline)
+{
+	struct m *mp = enter();
+	int err = 0;
+
+	if (!mp)
 		return -EPERM;
 	if (deadline > nanotime())
-		gopark(sleep_commit, &sleep, WAIT_SLEEP);
+		err = unlikely(mp->curg->top->ctx) ? sleep_bound(mp->curg, deadline)
+						   : sleep_alone(deadline);
 	leave();
-	return sleep.no_room ? -ENOMEM : 0;
+	return err;
 }
 
 int64_t time_after(int64_t ns)

@@ -87,8 +87,8 @@ URGE_API int64_t urge_now(void);
 
 /*
  * Suspends the goroutine for at least ns nanoseconds; others run meanwhile. ns <= 0 returns at
- * once. Returns 0, -EPERM when the caller is no goroutine, or -ENOMEM, at once, when its P has
- * four million sleepers already.
+ * once. Returns 0, -EPERM when the caller is no goroutine, -ENOMEM, at once, when its P has four
+ * million sleepers already, or the error of the context that the goroutine is bound to.
  */
 URGE_API int urge_sleep(int64_t ns);
 
@@ -613,6 +613,90 @@ typedef struct urge_ticker urge_ticker;
 URGE_API urge_ticker *urge_ticker_new(int64_t period);
 URGE_API urge_chan *urge_ticker_chan(urge_ticker *ticker);
 URGE_API void urge_ticker_stop(urge_ticker *ticker);
+
+/* ---- contexts ------------------------------------------------------------------------------ */
+
+/*
+ * A context tells those who work on something to give it up, and why; contexts form trees, and what
+ * cancels one cancels all below it. It may also carry a value, and a goroutine that is bound to it
+ * is woken from its waits. A context is cancelled once and for ever.
+ *
+ * Ownership: each context that a function returns is the caller's reference, given back by
+ * urge_ctx_release; a reference more, for somebody else, is taken by urge_ctx_retain. Children keep
+ * their parents, and goroutines what they are bound to. The background context needs none of this.
+ *
+ * None of these functions blocks. Any thread, also while the runtime does not run, except where it
+ * says otherwise.
+ */
+typedef struct urge_ctx urge_ctx;
+
+/*
+ * The root of all contexts: it is never cancelled (urge_ctx_cancel has no effect on it), has no
+ * value and no deadline, and its done channel is NULL, the nil channel.
+ */
+URGE_API urge_ctx *urge_ctx_background(void);
+
+/*
+ * A child of parent; cancelled already if that is. NULL without memory. A parent that is NULL is
+ * fatal: "cannot create context from nil parent".
+ */
+URGE_API urge_ctx *urge_ctx_with_cancel(urge_ctx *parent);
+
+/*
+ * The same, which is cancelled with -ETIMEDOUT when the deadline passes, if it is earlier than the
+ * parent's; with one that has passed already it comes cancelled. NULL also when four million timers
+ * are set on the caller's P and as many on the first, or if the runtime does not run. A deadline
+ * that is still to come when urge_main returns never comes.
+ */
+URGE_API urge_ctx *urge_ctx_with_deadline(urge_ctx *parent, int64_t deadline);
+
+/*
+ * The same as urge_ctx_with_cancel, with a value under a key. Keys are compared as addresses: that of
+ * a static variable is nobody else's. NULL is fatal: "nil key". What key and value point to stays the
+ * caller's.
+ */
+URGE_API urge_ctx *urge_ctx_with_value(urge_ctx *parent, const void *key, void *value);
+
+/* The value under the key in ctx or the nearest of its parents that has one; else NULL. */
+URGE_API void *urge_ctx_value(const urge_ctx *ctx, const void *key);
+
+/*
+ * Takes a reference to ctx, which the caller has or borrows one to, and returns it; gives one back:
+ * with the last one the context is freed, and its done channel. NULL is ignored by release. To give
+ * a context up does not cancel it.
+ */
+URGE_API urge_ctx *urge_ctx_retain(urge_ctx *ctx);
+URGE_API void urge_ctx_release(urge_ctx *ctx);
+
+/*
+ * Cancels ctx and all below it, with a negative errno value; 0, or a positive one, is -ECANCELED.
+ * Without effect if it is cancelled already. Takes time in proportion to the contexts and bound
+ * goroutines below it.
+ */
+URGE_API void urge_ctx_cancel(urge_ctx *ctx, int err);
+
+/* 0, or what ctx was cancelled with. Signal-safe. */
+URGE_API int urge_ctx_err(const urge_ctx *ctx);
+
+/* Its deadline or the earliest of its parents', if that is earlier; URGE_FOREVER for none. */
+URGE_API int64_t urge_ctx_deadline(const urge_ctx *ctx);
+
+/*
+ * A channel that is closed when ctx is cancelled: a receive returns -EPIPE then. It belongs to ctx:
+ * don't close or free it, and don't use it without a reference to ctx. NULL, the nil channel, for
+ * the background context, and also without memory for the channel; it is made by the first call.
+ */
+URGE_API urge_chan *urge_ctx_done(urge_ctx *ctx);
+
+/*
+ * Binds the calling goroutine to ctx, instead of what it was bound to; NULL and the background
+ * context leave it unbound. From then on a call that has to wait, or sleeps, returns the context's
+ * error as soon as it is cancelled, if the call returns int: -ECANCELED, -ETIMEDOUT, or what it was
+ * cancelled with. What can be done without waiting is done. Calls that return nothing, as
+ * urge_mutex_lock, are not affected. Goroutines that it starts are not bound, except by urge_group_go.
+ * The binding keeps a reference, until the goroutine ends. Goroutine: 0 or -EPERM.
+ */
+URGE_API int urge_ctx_bind(urge_ctx *ctx);
 
 /* ---- the scheduler ------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waits with a deadline. The protocol is told in wait.h.
+ * Waits with a deadline or a context. The protocol is told in wait.h.
  *
  * The deadline's timer is set before the goroutine parks, while it still runs: then a heap that is
  * full is found early, and whoever runs on this P next sees to the timer (start_running). So the
@@ -18,6 +18,9 @@
  * claimed the ticket before, the new side's fails too, on a word of the header that may belong to
  * another wait by now; the goroutine may have ended, so nothing else of it is touched there.
  *
+ * A context ends a wait in the same way; how it finds the wait is told in ctx.c. If a wait was ended
+ * and its context is cancelled, then that is the reason, though the deadline may have been first.
+ *
  * Rejected: to hold the heap's lock from before unlockf until after it, so that the timer can't fire
  * in between. It needs no state, but the same would have to be done with a lock of the context, which
  * all goroutines of a group would take at each wait.
@@ -26,6 +29,7 @@
 #include "sched/wait.h"
 
 #include "kernelshim/clock.h"
+#include "sched/ctx.h"
 #include "sched/time.h"
 
 #include <errno.h>
@@ -34,7 +38,7 @@ uint32_t wait_open(struct g *gp, bool shared, int64_t deadline)
 {
 	uint32_t ticket;
 
-	if (!shared && deadline == INT64_MAX)
+	if (!shared && deadline == INT64_MAX && !gp->top->ctx)
 		return 0;
 	/* the next number of the form 4k + 1, whatever came of the last wait: never 0 */
 	ticket = (load_rlx_u32(&gp->waitticket) | 3) + 2;
@@ -58,7 +62,7 @@ static int64_t deadline_expire(struct timer *t, int64_t when, int64_t now, struc
 	return 0;
 }
 
-/* Sets the timer, or ends the wait before it begins. */
+/* Sets the timer, or ends the wait before it begins. 0 or the error. */
 static int set_deadline(struct m *mp, struct g *gp, uint32_t ticket, int64_t when)
 {
 	struct deadline *d = &gp->top->deadline;
@@ -110,6 +114,7 @@ int gopark_until(park_unlock_fn unlockf, void *arg, enum waitreason reason, uint
 	struct park park = { unlockf, arg, ticket };
 	struct m *mp = getm();
 	struct g *gp = mp->curg;
+	const struct urge_ctx *ctx;
 	int err = 0;
 
 	if (ticket == 0) {
@@ -118,10 +123,18 @@ int gopark_until(park_unlock_fn unlockf, void *arg, enum waitreason reason, uint
 	}
 	if (deadline != INT64_MAX)
 		err = set_deadline(mp, gp, ticket, deadline);
+	ctx = gp->top->ctx;
+	if (ctx) {
+		smp_mb(); /* pairs with smp_mb in cancel_one: the ticket is open */
+		if (ctx_err(ctx) != 0)
+			wait_end(gp, ticket);
+	}
 	gopark(park_commit, &park, reason);
 	if (deadline != INT64_MAX)
 		timer_remove(&gp->top->deadline.timer);
 	if (load_rlx_u32(&gp->waitticket) != ticket + WAIT_ENDED)
 		return 0;
+	if (ctx && ctx_err(ctx) != 0)
+		return ctx_err(ctx);
 	return err ? err : -ETIMEDOUT;
 }

@@ -41,13 +41,11 @@
 
 enum { WAIT_OPENING, WAIT_PARKED, WAIT_WOKEN, WAIT_ENDED };
 
-/* The context that the goroutine is bound to, NULL for none. */
-struct urge_ctx;
-
 /*
  * Opens a wait of gp, the calling goroutine: its ticket, or 0 if only one party can end it: if
  * shared is false, the deadline INT64_MAX, and gp bound to no context. A wait that is opened and
- * not parked on needs no end, if nobody can find its entries any more.
+ * not parked on needs no end, if nobody can find its entries any more. Calls that can't fail, such
+ * as urge_mutex_lock, don't ask for a ticket: no context may end them.
  */
 uint32_t wait_open(struct g *gp, bool shared, int64_t deadline);
 

@@ -211,9 +211,11 @@ TEST(Wait, FullHeapsAreAnError)
 
 TEST(Wait, TicketsAreNeverZeroNorUsedAgain)
 {
+	struct gtop top = {};
 	struct g header = {};
 	uint32_t last = 0;
 
+	header.top = &top;
 	for (uint32_t from : { 0u, 0xfffffff0u }) {
 		store_rlx_u32(&header.waitticket, from);
 		for (int i = 0; i < 100; i++) {
