@@ -144,7 +144,11 @@ SIG_OBJECTS := $(filter %_sig.o,$(LIB_OBJECTS))
 
 BENCH_OBJECTS := $(call objects,$(wildcard bench/*.c))
 LAB_OBJECTS := $(call objects,$(wildcard bench/lab/*.c))
-EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
+# Debian's node-llhttp is C sources, which httpd is built with; without them it is left out.
+LLHTTP := $(wildcard /usr/share/llhttp/llhttp.c /usr/share/llhttp/api.c /usr/share/llhttp/http.c)
+LLHTTP_OBJECTS := $(LLHTTP:/usr/share/llhttp/%.c=$(BUILD)/examples/llhttp/%.o)
+EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(filter-out $(if $(LLHTTP),,examples/httpd.c), \
+	$(wildcard examples/*.c)))
 
 # tests/unit/X_test.cc becomes build/tests/X_test, tests/stress/X_test.cc build/tests/stress/X_test.
 UNIT_TESTS := $(patsubst tests/unit/%.cc,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.cc))
@@ -173,10 +177,15 @@ all-tests: all $(filter $(or $(ONLY:%=$(BUILD)/tests/%),%),$(UNIT_TESTS) $(LONG_
 
 # ---- compiling -----------------------------------------------------------------------------------
 
+$(BUILD)/examples/llhttp/%.o: /usr/share/llhttp/%.c $(BUILD)/.flags
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) -w $(SANITIZE) $(CFLAGS) \
+		-I/usr/share/include/llhttp -MMD -MP -c -o $@ $<
+
 # An empty _GNU_SOURCE is also what a file of our own may define; C++ has it anyway.
 $(BUILD)/%: kind-flags = $(INCLUDES) $(if $(filter %.c %.S,$<),-D_GNU_SOURCE=)
 $(foreach dir,$(LIB_DIRS),$(BUILD)/$(dir)/%): kind-flags = $(INCLUDES) -D_GNU_SOURCE= $(LIB_FLAGS)
-$(BUILD)/examples/%: kind-flags = -I$(BUILD)/include
+$(BUILD)/examples/%: kind-flags = -I$(BUILD)/include -I.
+$(BUILD)/examples/httpd.o: kind-flags += -isystem /usr/share/include
 $(BUILD)/%_sig.o: sig-flags = $(SIG_FLAGS)
 
 $(BUILD)/%.o: %.c $(BUILD)/.flags | $(BUILD)/include/urge.h
@@ -246,6 +255,8 @@ $(BUILD)/urge-lab: $(LAB_OBJECTS) $(BUILD)/bench.a $(BUILD)/liburge-internal.a $
 $(EXAMPLES) $(TEST_PROGRAMS): %: %.o $(BUILD)/liburge.a
 $(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES) $(TEST_PROGRAMS):
 	$(call say,LINK,$@)$(link-c) $(filter %.o %.a,$^) $(PRIVATE_LIBS) -lm
+
+$(BUILD)/examples/httpd: $(LLHTTP_OBJECTS)
 
 # The state that preemption must keep, in assembly, belongs to these.
 $(patsubst %,$(BUILD)/tests/programs/%,preempt_regs preempt_regs.shared internal/preempt_storm): \
