@@ -169,7 +169,12 @@ LIBRARIES := $(BUILD)/liburge.a $(BUILD)/liburge.so.0 $(BUILD)/liburge.so
 PROGRAMS := $(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES)
 
 .PHONY: all all-tests
-all: $(LIBRARIES) $(PROGRAMS)
+all: $(LIBRARIES) $(PROGRAMS) $(if $(LLHTTP),,without-llhttp)
+
+.PHONY: without-llhttp
+without-llhttp:
+	@echo '  without examples/httpd: its parser (node-llhttp) is not installed'
+
 # ONLY: the googletest programs to build, below build/tests; all if it is empty.
 all-tests: all $(filter $(or $(ONLY:%=$(BUILD)/tests/%),%),$(UNIT_TESTS) $(LONG_TESTS)) \
 	$(TEST_PROGRAMS) $(TEST_PROGRAMS:%=%.shared) $(INTERNAL_PROGRAMS) \

@@ -17,10 +17,10 @@ enum { IN_SIZE = 8192, OUT_SIZE = 8192, ANSWER_MAX = 512 };
 struct connection {
 	llhttp_t parser; /* first: the parser's callbacks get its address */
 	int fd;
-	bool broken;      /* a write failed */
-	bool last;        /* the answer to this request is the last one */
-	size_t url_seen;  /* bytes of the request's target so far */
-	bool is_root;     /* they are "/", perhaps with a query */
+	bool broken;     /* a write failed */
+	bool last;       /* the answer to this request is the last one */
+	size_t url_seen; /* bytes of the request's target so far */
+	bool is_root;    /* they are "/", perhaps with a query */
 	bool in_query;
 	time_t date_at; /* the second that date was made for */
 	char date[40];

@@ -67,7 +67,7 @@ static void reply(struct connection *c, const char *data, size_t size)
 
 /* A line of at most 200 bytes. */
 __attribute__((format(printf, 2, 3))) static void replyf(struct connection *c, const char *format,
-							  ...)
+							 ...)
 {
 	char line[200];
 	va_list args;
@@ -446,26 +446,16 @@ static const struct command {
 	void (*run)(struct connection *c, const struct word *w, size_t n);
 	size_t least, most; /* words, with the name; most 0: any number */
 } commands[] = {
-	{ "GET", cmd_get, 2, 2 },
-	{ "SET", cmd_set, 3, 0 },
-	{ "DEL", cmd_del, 2, 0 },
-	{ "INCR", cmd_incr, 2, 2 },
-	{ "DECR", cmd_decr, 2, 2 },
-	{ "INCRBY", cmd_incrby, 3, 3 },
-	{ "MGET", cmd_mget, 2, 0 },
-	{ "MSET", cmd_mset, 3, 0 },
-	{ "EXISTS", cmd_exists, 2, 0 },
-	{ "EXPIRE", cmd_expire, 3, 3 },
-	{ "TTL", cmd_ttl, 2, 2 },
-	{ "PERSIST", cmd_persist, 2, 2 },
-	{ "PING", cmd_ping, 1, 2 },
-	{ "ECHO", cmd_echo, 2, 2 },
-	{ "DBSIZE", cmd_dbsize, 1, 1 },
-	{ "FLUSHALL", cmd_flushall, 1, 2 },
-	{ "INFO", cmd_info, 1, 0 },
-	{ "SELECT", cmd_ok, 2, 2 },
-	{ "QUIT", cmd_ok, 1, 1 },
-	{ "COMMAND", cmd_empty, 1, 0 },
+	{ "GET", cmd_get, 2, 2 },       { "SET", cmd_set, 3, 0 },
+	{ "DEL", cmd_del, 2, 0 },       { "INCR", cmd_incr, 2, 2 },
+	{ "DECR", cmd_decr, 2, 2 },     { "INCRBY", cmd_incrby, 3, 3 },
+	{ "MGET", cmd_mget, 2, 0 },     { "MSET", cmd_mset, 3, 0 },
+	{ "EXISTS", cmd_exists, 2, 0 }, { "EXPIRE", cmd_expire, 3, 3 },
+	{ "TTL", cmd_ttl, 2, 2 },       { "PERSIST", cmd_persist, 2, 2 },
+	{ "PING", cmd_ping, 1, 2 },     { "ECHO", cmd_echo, 2, 2 },
+	{ "DBSIZE", cmd_dbsize, 1, 1 }, { "FLUSHALL", cmd_flushall, 1, 2 },
+	{ "INFO", cmd_info, 1, 0 },     { "SELECT", cmd_ok, 2, 2 },
+	{ "QUIT", cmd_ok, 1, 1 },       { "COMMAND", cmd_empty, 1, 0 },
 	{ "CONFIG", cmd_empty, 2, 0 },
 };
 
@@ -634,8 +624,8 @@ static void serve(int fd)
 	c.nwords = c.room = 0;
 	c.filled = 0;
 	__atomic_add_fetch(&connections_made, 1, __ATOMIC_RELAXED);
-	while (make_room(&c) && (n = urge_read_until(fd, c.in + c.end, c.capacity - c.end,
-						      server_deadline())) > 0) {
+	while (make_room(&c) &&
+	       (n = urge_read_until(fd, c.in + c.end, c.capacity - c.end, server_deadline())) > 0) {
 		c.end += (size_t)n;
 		if (!carry_out_all(&c))
 			break;

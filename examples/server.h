@@ -24,7 +24,7 @@
 
 struct server {
 	const char *name, *host, *port;
-	void (*handle)(int fd);      /* one connection; does not close it */
+	void (*handle)(int fd);     /* one connection; does not close it */
 	void (*background)(void *); /* a goroutine beside them, NULL for none */
 	long burn, max_conns, idle_timeout;
 
@@ -198,8 +198,7 @@ static int server_start(void *unused)
 		return 1;
 	}
 	urge_sem_init(&server.room, (uint32_t)server.max_conns);
-	if (urge_signal_notify(server.signals, signals, 2) != 0 ||
-	    urge_go(server_stop, NULL) != 0)
+	if (urge_signal_notify(server.signals, signals, 2) != 0 || urge_go(server_stop, NULL) != 0)
 		return 1;
 	if (server.background && urge_go(server.background, NULL) != 0)
 		return 1;

@@ -1,0 +1,4 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The server kv of examples/, with real clients and bad peers.
+exec "${0%/*}/tools/servers.py" kv
