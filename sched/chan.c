@@ -155,7 +155,8 @@ static inline struct sudog *take_waiter(struct urge_chan *c, struct waitq *q)
 
 /* ---- operations under the lock ------------------------------------------------------------- */
 
-static inline __attribute__((always_inline)) int send_locked(struct urge_chan *c, const void *elem, struct g **ready)
+static inline __attribute__((always_inline)) int send_locked(struct urge_chan *c, const void *elem,
+							     struct g **ready)
 {
 	struct sudog *sg;
 	size_t n;
@@ -177,7 +178,8 @@ static inline __attribute__((always_inline)) int send_locked(struct urge_chan *c
 	return 0;
 }
 
-static inline __attribute__((always_inline)) int recv_locked(struct urge_chan *c, void *elem, struct g **ready)
+static inline __attribute__((always_inline)) int recv_locked(struct urge_chan *c, void *elem,
+							     struct g **ready)
 {
 	struct sudog *sg = take_waiter(c, &c->sendq);
 	size_t n = load_rlx_size(&c->count);

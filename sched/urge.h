@@ -153,7 +153,7 @@ typedef void (*urge_fn)(void *);
 
 /* How goroutines are preempted. */
 enum {
-	URGE_PREEMPT_AUTO,   /* by moving the goroutine where that is safe, else by parking its thread */
+	URGE_PREEMPT_AUTO, /* by moving the goroutine where that is safe, else by parking its thread */
 	URGE_PREEMPT_INJECT, /* only by moving the goroutine */
 	URGE_PREEMPT_PARK,   /* only by parking its thread */
 	URGE_PREEMPT_OFF,    /* only at calls of this library */
