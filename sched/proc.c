@@ -537,6 +537,7 @@ static bool last_look(struct m *mp)
 	mb_rare(); /* pairs with mb_frequent in wakep */
 	if (!anyone_waits() || !acquire_idle_p(mp))
 		return false;
+	timers_cover(timers_earliest()); /* it may have got another P, and the first has timers */
 	become_spinning(mp);
 	return true;
 }

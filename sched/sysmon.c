@@ -268,19 +268,23 @@ static void syscall_backoff(void)
 				 __ATOMIC_RELAXED);
 }
 
-/* The second look of waitpoint_sleep. */
+/*
+ * The second look of waitpoint_sleep. Timers belong to netpoll's sleeper while there is one; it may know
+ * nothing yet of those that sysmon was going to look after.
+ */
 static int64_t earliest(void)
 {
-	int64_t next;
+	int64_t next = maxprocs_due(), timers = timers_earliest();
 
 	if (load_acq_u32(&stop) || load_acq_u32(&suspected))
 		return 1;
 	if (load_rlx_u32(&sysmon_watching) || anyone_waits())
-		return nanotime() + first_look();
-	next = maxprocs_due();
-	if (!netpoll_sleeps())
-		next = min_i64(next, min_i64(timers_earliest(), netpoll_sysmon_until(nanotime())));
-	return next;
+		next = min_i64(next, nanotime() + first_look());
+	if (netpoll_sleeps()) {
+		waitpoint_lower(&netpoll_point, timers);
+		return next;
+	}
+	return min_i64(next, min_i64(timers, netpoll_sysmon_until(nanotime())));
 }
 
 void sysmon(void)
