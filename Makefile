@@ -160,12 +160,15 @@ TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/*.c))
 STATIC_PROGRAMS := $(BUILD)/tests/programs/return_among_others $(BUILD)/tests/programs/dump_goroutines
 INTERNAL_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/internal/*.c))
 
-C_OBJECTS := $(call objects,$(filter %.c,$(LIB_SOURCES))) $(BENCH_OBJECTS) $(LAB_OBJECTS) \
+C_OBJECTS := $(call objects,$(filter %.c,$(LIB_SOURCES))) $(PINS) $(BENCH_OBJECTS) $(LAB_OBJECTS) \
 	$(EXAMPLES:%=%.o) $(TEST_PROGRAMS:%=%.o) $(INTERNAL_PROGRAMS:%=%.o)
 PRECOMPILED := $(BUILD)/tests/precompiled.h
 CXX_OBJECTS := $(UNIT_TESTS:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.o) $(LONG_TESTS:%=%.o)
 
 LIBRARIES := $(BUILD)/liburge.a $(BUILD)/liburge.so.0 $(BUILD)/liburge.so
+# What interposes libc's locks: an object of its own, and none where a sanitizer does the same.
+PINS := $(if $(CONFIG_ASAN)$(CONFIG_TSAN),,$(BUILD)/preempt/pins/locks.o)
+LIBRARIES += $(if $(PINS),$(BUILD)/liburge-pins.so)
 PROGRAMS := $(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES)
 
 .PHONY: all all-tests
@@ -238,7 +241,7 @@ $(BUILD)/liburge.o: $(LIB_OBJECTS) sched/liburge.lds $(BUILD)/.objects
 $(BUILD)/liburge-public.o: $(BUILD)/liburge.o
 	$(call say,OBJCOPY,$@)$(OBJCOPY) --localize-hidden $< $@
 
-$(BUILD)/liburge.a: $(BUILD)/liburge-public.o
+$(BUILD)/liburge.a: $(BUILD)/liburge-public.o $(PINS)
 $(BUILD)/liburge-internal.a: $(BUILD)/liburge.o
 # The laboratory shares the harness of the benchmarks, all but main.
 $(BUILD)/bench.a: $(BENCH_OBJECTS)
@@ -253,6 +256,10 @@ $(BUILD)/liburge.so.0: $(BUILD)/liburge.o sched/liburge.map
 
 $(BUILD)/liburge.so: $(BUILD)/liburge.so.0
 	@ln -sf liburge.so.0 $@
+
+$(BUILD)/liburge-pins.so: $(PINS) $(BUILD)/liburge.so
+	$(call say,LINK,$@)$(link-c) -shared -Wl,-soname,liburge-pins.so -Wl,-z,now -Wl,-z,relro \
+		$(filter %.o,$^) -L$(BUILD) -lurge -Wl,-rpath,'$$ORIGIN'
 
 $(BUILD)/urge-bench: $(BENCH_OBJECTS) $(BUILD)/liburge.a $(BUILD)/.objects
 # It shows inner parts of the library as well.
@@ -346,7 +353,7 @@ LIBDIR := $(DESTDIR)$(PREFIX)/lib
 .PHONY: install uninstall
 install: $(LIBRARIES)
 	install -d $(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include
-	install -m 644 $(BUILD)/liburge.a $(BUILD)/liburge.so.0 $(LIBDIR)
+	install -m 644 $(BUILD)/liburge.a $(BUILD)/liburge.so.0 $(BUILD)/liburge-pins.so $(LIBDIR)
 	ln -sf liburge.so.0 $(LIBDIR)/liburge.so
 	install -m 644 sched/urge.h $(DESTDIR)$(PREFIX)/include
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: urge' 'Description: preemptive goroutines for C' \
@@ -357,6 +364,7 @@ install: $(LIBRARIES)
 
 uninstall:
 	rm -f $(LIBDIR)/liburge.a $(LIBDIR)/liburge.so $(LIBDIR)/liburge.so.0 \
+		$(LIBDIR)/liburge-pins.so \
 		$(LIBDIR)/pkgconfig/urge.pc $(DESTDIR)$(PREFIX)/include/urge.h \
 		$(foreach page,$(MAN_PAGES),$(call man-target,$(page)))
 

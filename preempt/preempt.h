@@ -55,6 +55,9 @@ enum {
 
 enum { DEFERRALS_MAX = 2 };
 
+/* gp, which runs on mp, ends: it holds nothing of the thread any more. */
+void pins_clear(struct m *mp, struct g *gp);
+
 /* ---- counters ------------------------------------------------------------------------------ */
 
 struct preempt_counters {

@@ -11,6 +11,7 @@
 #include "sched/g.h"
 
 #include "kernelshim/context.h"
+#include "preempt/preempt.h"
 #include "sched/allp.h"
 #include "sched/ctx.h"
 #include "sched/fatal.h"
@@ -353,6 +354,8 @@ struct start gostart_arrive(void)
 void goexit_after(struct m *mp, struct g *old)
 {
 	casgstatus(old, Grunning, Gdead);
+	if (unlikely(mp->pins > 0))
+		pins_clear(mp, old);
 	count(mp->p, exited, 1);
 	gfput(mp->p, old);
 }

@@ -50,6 +50,7 @@ enum gstatus {
 enum {
 	BOUND_PARKED = 1, /* its thread waits in the signal handler, with the goroutine on it */
 	BOUND_LOCKED = 2, /* its thread runs nothing else, and waits on g0 */
+	BOUND_PINNED = 4, /* likewise, as long as it holds what belongs to the thread */
 };
 
 /* What an unlock function of gopark returns: false calls the park off. */
@@ -187,7 +188,7 @@ struct m {
 	bool spinning;      /* looks for work and is counted in sched.nmspinning */
 	bool blocked;       /* waits on park */
 	bool incall;        /* between entersyscall and exitsyscall */
-	uint32_t pins;      /* thread-bound locks that the thread holds: do not move */
+	uint32_t pins;      /* depth of urge_pin_begin: do not move */
 	struct g *lockedg;  /* the one goroutine that may run here; NULL: any */
 	struct g *nextg;    /* pick_next has taken it from the queue for its own M */
 	uint32_t deferrals; /* requests that deferredg has been left alone for, to see it move on */

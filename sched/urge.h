@@ -475,6 +475,16 @@ URGE_API void urge_nopreempt_begin(void);
 URGE_API void urge_nopreempt_end(void);
 
 /*
+ * Between the two calls the goroutine stays on its thread, also if it blocks; the thread runs nobody
+ * else meanwhile. It may be preempted, together with its thread. Nests. For code that holds what
+ * belongs to the thread: a lock that only its thread may release, a handle, a context. The locks of
+ * libc do it by themselves, where liburge-pins.so is linked or preloaded or liburge.a is linked. Any
+ * thread, signal-safe; without effect where there is no goroutine.
+ */
+URGE_API void urge_pin_begin(void);
+URGE_API void urge_pin_end(void);
+
+/*
  * Between the two calls somebody outside the runtime (a thread, a device) may wake goroutines:
  * no deadlock is reported. Counts: each begin needs its end. Any thread, also before boot.
  */

@@ -38,6 +38,7 @@ done
 # What a program of the tests is linked from beside the library.
 objects_of() { # program
 	echo "$build/tests/programs/$1.o"
+	[[ $1 != pins ]] || echo "$build/preempt/pins/locks.o"
 	[[ $1 != preempt_regs ]] || echo "$build/tests/programs/regs_amd64.o"
 }
 
@@ -120,7 +121,7 @@ object() {
 }
 
 mkdir -p "$scratch"
-for program in preempt_regs preempt_refused freelist sigurg; do # as they are, all pass
+for program in preempt_regs preempt_refused freelist pins sigurg; do # as they are, all pass
 	if ! link "$program" || ! run "$program" 60; then
 		echo "$program fails as it is"
 		cat "$scratch/output"
@@ -165,6 +166,9 @@ mutate nopreempt preempt_refused urge_nopreempt preempt/safepoint_sig.c \
 mutate attribute preempt_refused attribute preempt/safepoint_sig.c 's/\|\| gp->preempt_off//'
 mutate library-pc preempt_refused 'no end' preempt/safepoint_sig.c \
 	's/!in_program_text\(pc\)/0/'
+
+mutate pins pins 'lock: \|inside\|another thread' preempt/pin.c \
+	's/mp->pins\+\+ == 0/0/'
 
 # ---- the signal
 

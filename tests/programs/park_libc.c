@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Loops inside libc, one kind in each goroutine, beside a goroutine that sleeps: they hold malloc's
- * locks, stdio's and the loader's while they are preempted, and call back out of libc.
+ * locks, stdio's, the loader's and a recursive one while they are preempted, and call back out of libc.
  * Their results are those of a plain run; the sleeper keeps being woken; each kind makes progress.
  */
 #include "tests/programs/check.h"
@@ -133,6 +133,24 @@ static uint64_t turn_dlopen(uint64_t n)
 	return sum;
 }
 
+static uint64_t turn_mutex(uint64_t n)
+{
+	static pthread_mutex_t recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+	static uint64_t inside;
+
+	pthread_mutex_lock(&recursive);
+	for (int i = 0; i < 40; i++) {
+		pthread_mutex_lock(&recursive);
+		CHECK(++inside == (uint64_t)i + 1, "%d", (int)inside);
+	}
+	for (int i = 0; i < 40; i++) {
+		inside--;
+		pthread_mutex_unlock(&recursive);
+	}
+	pthread_mutex_unlock(&recursive);
+	return mix(n, 40);
+}
+
 static struct kind {
 	const char *name;
 	uint64_t (*turn)(uint64_t n);
@@ -140,7 +158,7 @@ static struct kind {
 } kinds[] = {
 	{ "malloc", turn_malloc, 0 }, { "printf", turn_printf, 0 }, { "qsort", turn_qsort, 0 },
 	{ "stdio", turn_stdio, 0 },   { "passwd", turn_passwd, 0 }, { "locale", turn_locale, 0 },
-	{ "dlopen", turn_dlopen, 0 },
+	{ "dlopen", turn_dlopen, 0 }, { "mutex", turn_mutex, 0 },
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]), EACH = 2, KNOWN = 64 };

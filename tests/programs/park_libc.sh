@@ -1,4 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Code inside libc is preempted, and computes what it computes without.
-exec "${0%/*}/tools/run.sh" park_libc park_libc.shared
+set -u
+build=${URGE_BUILD:-build}
+status=0
+"${0%/*}/tools/run.sh" park_libc || status=1
+LD_PRELOAD=$build/liburge-pins.so "${0%/*}/tools/run.sh" park_libc.shared || status=1
+exit $status
