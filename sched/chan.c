@@ -31,6 +31,8 @@
  * takes the lock once more and its entry out. A waker that has met the entry before that has taken
  * it out, failed to claim it, and gone on.
  *
+ * tests/model/chan.pml is the model, with select and close.
+ *
  * A wake-up that makes a receiver the next one of the P costs no search for a thread: the sender's
  * next wait switches straight to it.
  *

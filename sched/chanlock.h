@@ -11,7 +11,8 @@
  *	mb_frequent			mb_rare
  *	sleepers? then futex_wake	futex_wait(held == 1)
  *
- * Either the release is seen or the sleeper is. The barrier of the frequent side is free (proc.h). A
+ * Either the release is seen or the sleeper is. The barrier of the frequent side is free (proc.h), and
+ * futex_wake has the one that drains the store before it looks for sleepers. A
  * wake-up in vain, for the sleeper of another channel, costs a system call while somebody sleeps,
  * which is when a thread has lost its CPU inside a channel, and rare. After the store the release
  * touches nothing of the channel but its address: who takes the last element out may free it at
@@ -30,6 +31,8 @@
  * Either the owner sees that it has been revoked or the other one sees that it is inside. A P runs on
  * one thread at a time and is handed over by a lock, so its owner_in needs no more than that. It is
  * not done with more Ps, since each channel that two of them use would cost a membarrier once.
+ *
+ * tests/model/chanlock.pml is the model of both.
  *
  * Rejected: a plain spin lock, since the holder may lose its CPU for milliseconds; a word of
  * sleepers in the channel, which the release would read when the channel may be gone.
