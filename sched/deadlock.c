@@ -9,6 +9,9 @@
  * threads present the verdict is put off and looked at again. If they stay, it is told in one line
  * instead, once each time the program falls asleep, and the program goes on; the looks become rarer
  * by half each time, so that the verdict still comes when the last strange thread has ended.
+ *
+ * A strange thread that waits for one of our locks wakes nobody, until it is woken: if as many wait as
+ * there are, and none has begun or ended to wait while they were counted, all of them do.
  */
 #include "sched/deadlock.h"
 
@@ -20,6 +23,7 @@
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/runtime2.h"
+#include "sched/sleeper.h"
 #include "sched/time.h"
 
 enum { STRANGERS_LOOKS = 4, DOUBLINGS_MAX = 30 };
@@ -62,14 +66,15 @@ static uint64_t switches(void)
 
 int64_t checkdead(int64_t now, bool fell_asleep)
 {
-	uint64_t before;
+	uint64_t before, sleeping;
 
 	if (fell_asleep)
 		looks = 0;
 	if (!all_asleep())
 		return INT64_MAX;
 	before = switches();
-	if (strangers() == 0) {
+	sleeping = sleeping_threads();
+	if (strangers() == (int)(uint32_t)sleeping && sleeping_threads() == sleeping) {
 		/* the last one may have woken somebody, and ended; and he have made another one */
 		if (!all_asleep() || switches() != before)
 			return INT64_MAX;

@@ -233,10 +233,12 @@ static noinline void lock_contended(urge_mutex *m)
 
 void urge_mutex_lock(urge_mutex *m)
 {
-	if (likely(cas_u32(word(m), 0, LOCKED) || take(m, false, false)))
+	if (likely(cas_u32(word(m), 0, LOCKED) || take(m, false, false))) {
 		set_holder(m, current());
-	else
+	} else {
 		lock_contended(m);
+		barrier(); /* no tail call, so that this function is in the dumps */
+	}
 }
 
 bool urge_mutex_trylock(urge_mutex *m)

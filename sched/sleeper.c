@@ -25,11 +25,9 @@ void sleeper_wake(struct sleeper *s)
 
 static void thread_sleep(struct sleeper *s, park_unlock_fn join, void *arg)
 {
-	add_u64(&threads, CHANGE + 1);
-	if (!join(NULL, arg)) {
-		add_u64(&threads, CHANGE - 1);
+	if (!join(NULL, arg))
 		return;
-	}
+	add_u64(&threads, CHANGE + 1); /* its waker's may have come before: too few are no harm */
 	while (load_acq_u32(&s->over) == 0) /* pairs with store_rel in sleeper_wake */
 		futex_wait(&s->over.v, 0, -1);
 }

@@ -57,8 +57,8 @@ int sleeper_sleep(struct sleeper *s, park_unlock_fn join, void *arg, enum waitre
 		  int64_t deadline);
 
 /*
- * How many threads of the program's own sleep so, in the lower half; the upper half counts changes. Who
- * wakes one counts it off, so a thread that is counted sleeps and will not act by itself.
+ * How many threads of the program's own sleep so, in the lower half; the upper half counts changes. They
+ * are counted when they are queued, and off by who wakes them: who is counted does nothing by himself.
  */
 uint64_t sleeping_threads(void);
 
