@@ -258,6 +258,7 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 	top->arg = arg;
 	top->gopc = callerpc;
 	top->name[0] = '\0';
+	top->defers = NULL;
 	top->keys = NULL;
 	top->ctx = NULL;
 	gp->preempt_off = 0;
@@ -368,6 +369,25 @@ _Noreturn void goexit(void)
 	__builtin_unreachable();
 }
 
+void godefer_push(struct godefer *defer, void (*fn)(struct godefer *defer))
+{
+	const struct m *mp = getm();
+
+	if (!mp || !mp->curg)
+		return;
+	defer->fn = fn;
+	defer->next = mp->curg->top->defers;
+	mp->curg->top->defers = defer;
+}
+
+void godefer_pop(const struct godefer *defer)
+{
+	const struct m *mp = getm();
+
+	if (mp && mp->curg)
+		mp->curg->top->defers = defer->next;
+}
+
 _Noreturn void goexit_from_start(void)
 {
 	keys_destroy();
@@ -379,11 +399,19 @@ _Noreturn void goexit_from_start(void)
 _Noreturn void urge_goexit(void)
 {
 	const struct m *mp = enter();
+	struct godefer **defers;
 
 	if (!mp)
 		fatal("urge_goexit: the caller is no goroutine");
 	check_stack(mp->curg);
+	defers = &mp->curg->top->defers;
 	leave();
+	while (*defers) {
+		struct godefer *defer = *defers;
+
+		*defers = defer->next;
+		defer->fn(defer);
+	}
 	goexit_from_start();
 }
 

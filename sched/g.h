@@ -17,6 +17,13 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 /* Ends the calling goroutine. */
 _Noreturn void goexit(void);
 
+/*
+ * The calling goroutine calls defer->fn if it ends before it takes it back; a thread that is none can't
+ * end so. Not between enter and leave. What is pushed later is taken back earlier.
+ */
+void godefer_push(struct godefer *defer, void (*fn)(struct godefer *defer));
+void godefer_pop(const struct godefer *defer);
+
 /* All goroutines, including those that have not started yet. */
 uint64_t gcount(void);
 

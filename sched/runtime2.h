@@ -131,6 +131,12 @@ struct deadline {
 	uint32_t ticket;
 };
 
+/* Something that somebody waits for, and that a goroutine owes even if it ends; on its stack. */
+struct godefer {
+	struct godefer *next;
+	void (*fn)(struct godefer *defer);
+};
+
 /*
  * What a goroutine seldom needs, at the top of its stack's first page: together with its first
  * frames a parked goroutine costs one page. Aligned as the stack has to be.
@@ -150,6 +156,7 @@ struct gtop {
 	struct g **boundat;   /* *boundat points here */
 	void **keys;          /* goroutine-local storage, NULL before it is used: see key.c */
 	size_t written;       /* by its last urge_write that failed */
+	struct godefer *defers; /* to be called if it ends by urge_goexit, the last one first */
 } __attribute__((aligned(16)));
 
 /* Bits of m.attn. */

@@ -238,11 +238,13 @@ URGE_API void *urge_getspecific(urge_key key);
 
 /*
  * A counter that can be waited for to become zero. Zero-initialised; embedded by the program; may
- * be freed as soon as a wait has returned and no other call on it is under way or still to come.
+ * be freed as soon as a wait has returned 0 and no other call on it is under way or still to come.
  *   add	a negative counter is fatal: "sync: negative WaitGroup counter"
  *   done	add(-1)
  *   wait	blocks while the counter is above zero; a thread that is no goroutine sleeps
- * Any thread, also before boot.
+ * Any thread, also before boot. After the counter has become zero it can be used anew when all waits
+ * have returned; to add earlier is fatal where it is seen: "sync: WaitGroup misuse: Add called
+ * concurrently with Wait". wait_until is as the int calls of locks, below.
  */
 typedef struct urge_waitgroup {
 	uint64_t state_; /* private, like all that end in an underscore */
@@ -252,6 +254,7 @@ typedef struct urge_waitgroup {
 URGE_API void urge_waitgroup_add(urge_waitgroup *wg, int n);
 URGE_API void urge_waitgroup_done(urge_waitgroup *wg);
 URGE_API void urge_waitgroup_wait(urge_waitgroup *wg);
+URGE_API int urge_waitgroup_wait_until(urge_waitgroup *wg, int64_t deadline);
 
 /* ---- I/O ----------------------------------------------------------------------------------- */
 
@@ -429,6 +432,18 @@ URGE_API void urge_cond_signal(urge_cond *cond);
 URGE_API void urge_cond_broadcast(urge_cond *cond);
 
 /*
+ * Something that is done once: by the first caller, while the others wait for it. A call with the same
+ * once in fn never returns. A goroutine that ends in fn, by urge_goexit, has done it. C++: no
+ * exception may leave fn.
+ */
+typedef struct urge_once {
+	uint32_t done_;
+	urge_mutex mutex_;
+} urge_once;
+
+URGE_API void urge_once_do(urge_once *once, urge_fn fn, void *arg);
+
+/*
  * A counting semaphore. Those who wait get their units in order, each straight from a release.
  *   init	n units; or { 0 } for none
  *   acquire	waits for a unit and takes it: 0
@@ -444,6 +459,24 @@ URGE_API int urge_sem_acquire(urge_sem *sem);
 URGE_API int urge_sem_acquire_until(urge_sem *sem, int64_t deadline);
 URGE_API int urge_sem_try_acquire(urge_sem *sem);
 URGE_API void urge_sem_release(urge_sem *sem);
+
+/* ---- groups -------------------------------------------------------------------------------- */
+
+/*
+ * Goroutines that are waited for together, and the first error of any of them.
+ *   new	NULL: no memory. ctx: NULL (contexts are not there yet)
+ *   go		starts a goroutine that runs fn(arg); what fn returns, if not 0, is its error. One that ends
+ *		by urge_goexit has none. May be called by the group's own goroutines. Any thread. Returns
+ *		0, or as urge_go: then it is not started, and not waited for.
+ *   wait	waits for all of them, frees the group, and returns the error that came first, or 0. A
+ *		goroutine's context does not end it. Goroutine; elsewhere -EPERM, and nothing is freed.
+ */
+typedef struct urge_group urge_group;
+typedef struct urge_ctx urge_ctx;
+
+URGE_API urge_group *urge_group_new(urge_ctx *ctx);
+URGE_API int urge_group_go(urge_group *group, int (*fn)(void *), void *arg);
+URGE_API int urge_group_wait(urge_group *group);
 
 /* ---- blocking and foreign code ------------------------------------------------------------- */
 

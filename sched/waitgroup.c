@@ -9,34 +9,37 @@
  *	waiter, parked				last done()
  *	cas: LOCK, if the counter is not 0	counter := 0
  *	push itself				no waiters, no LOCK: never touch it again
- *	add: waiters + 1, LOCK off		else take LOCK, take the list, state := 0,
- *	never touch it again			then ready them
+ *	add: waiters + 1, LOCK off		else take LOCK, claim the list, state := 0,
+ *	never touch it again			then wake them
  *
  * A waiter that finds the counter at 0 does not wait, and a waiter that holds LOCK has not been
  * counted yet, but is seen by the last done(), which waits for LOCK: so whoever is pushed is
- * readied, by exactly one. After the first one is readied the memory may be gone: the list is
- * walked through the waiters, which stay until they are readied themselves.
+ * woken, by exactly one. After the first one is woken the memory may be gone: the list is
+ * walked through the waiters, which stay until they are woken themselves. One that gives up takes
+ * LOCK, and itself out of the list, if done() has not.
  *
- * A thread that is no M waits on a futex in its own frame.
+ * A positive add() that finds the counter at 0 and somebody waiting is Go's misuse: the round is over,
+ * and its waits are not. That a wait returns and finds the next round begun, which Go calls misuse
+ * too, can't be said here: a wait that has been woken does not touch the memory.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/urge.h"
 
-#include "kernelshim/futex.h"
 #include "sched/fatal.h"
 #include "sched/proc.h"
-#include "sched/tls.h"
+#include "sched/sleeper.h"
 
+#include <errno.h>
 #include <sched.h>
 
 #define LOCKED (UINT64_C(1) << 32)
 #define WAITER (UINT64_C(1) << 33)
 
 struct waiter {
-	struct waiter *next;
-	struct g *gp;           /* NULL: a thread */
-	struct atomic_u32 over; /* futex of the thread */
+	struct sleeper sleeper;
 	urge_waitgroup *wg;
+	/* LOCK; then whoever has claimed it */
+	struct waiter *next, **at; /* at: the pointer to this one; NULL: in no list */
 };
 
 static inline struct atomic_u64 *state(urge_waitgroup *wg)
@@ -57,56 +60,77 @@ static void pause_for_lock(unsigned *spins)
 		sched_yield(); /* its holder has lost the CPU */
 }
 
-/* False: the counter is 0. */
-static bool enqueue(struct waiter *w)
+/* Takes LOCK; false: not taken, since the counter is 0 and unless_zero. */
+static bool take_lock(urge_waitgroup *wg, bool unless_zero)
 {
-	urge_waitgroup *wg = w->wg;
 	unsigned spins = 0;
 
 	for (;;) {
 		uint64_t st = load_acq_u64(state(wg));
 
-		if (counter(st) == 0)
+		if (unless_zero && counter(st) == 0)
 			return false;
 		if (st & LOCKED)
 			pause_for_lock(&spins);
 		else if (cas_u64(state(wg), st, st | LOCKED))
-			break;
+			return true;
 	}
+}
+
+/* On the new side of the switch. */
+static bool enqueue(struct g *gp, void *arg)
+{
+	struct waiter *w = arg;
+	urge_waitgroup *wg = w->wg;
+
+	(void)gp;
+	if (!take_lock(wg, true))
+		return false;
 	w->next = wg->waiters_;
+	w->at = (struct waiter **)&wg->waiters_;
+	if (w->next)
+		w->next->at = &w->next;
 	wg->waiters_ = w;
 	add_u64(state(wg), WAITER - LOCKED);
 	return true;
 }
 
+/* Its deadline has passed. */
+static void withdraw(struct waiter *w)
+{
+	urge_waitgroup *wg = w->wg;
+
+	take_lock(wg, false);
+	if (w->at) {
+		*w->at = w->next;
+		if (w->next)
+			w->next->at = w->at;
+		sub_u64(state(wg), WAITER + LOCKED);
+	} else {
+		sub_u64(state(wg), LOCKED);
+	}
+}
+
 /* The counter has become 0 and somebody waits. */
 static void release(urge_waitgroup *wg)
 {
-	struct waiter *list;
-	unsigned spins = 0;
+	struct waiter *claimed = NULL, **end = &claimed, *w;
 
-	for (;;) {
-		uint64_t st = load_acq_u64(state(wg));
-
-		if (st & LOCKED)
-			pause_for_lock(&spins);
-		else if (cas_u64(state(wg), st, st | LOCKED))
-			break;
-	}
-	list = wg->waiters_;
-	wg->waiters_ = NULL;
-	/* only the counter may have changed meanwhile: a new round has begun */
-	and_u64(state(wg), UINT32_MAX);
-	while (list) {
-		struct waiter *w = list;
-
-		list = w->next;
-		if (w->gp) {
-			goready(w->gp);
-		} else {
-			store_rel_u32(&w->over, 1); /* pairs with load_acq in wait_on_futex */
-			futex_wake(&w->over.v, 1);
+	take_lock(wg, false);
+	for (w = wg->waiters_; w; w = w->next) {
+		w->at = NULL;
+		if (sleeper_claim(&w->sleeper)) {
+			*end = w;
+			end = &w->next;
 		}
+	}
+	*end = NULL;
+	wg->waiters_ = NULL;
+	and_u64(state(wg), UINT32_MAX);
+	while (claimed) {
+		w = claimed;
+		claimed = w->next;
+		sleeper_wake(&w->sleeper);
 	}
 }
 
@@ -121,8 +145,12 @@ static void add(urge_waitgroup *wg, int n)
 		st = sub_u64(state(wg), (uint64_t) - (int64_t)n);
 	if (unlikely(counter(st) < 0))
 		fatal("sync: negative WaitGroup counter");
-	if (unlikely(n < 0 && counter(st) == 0 && st >> 32 != 0))
+	if (likely(st >> 32 == 0))
+		return;
+	if (n < 0 && counter(st) == 0)
 		release(wg);
+	else if (unlikely(st >= WAITER && n > 0 && counter(st) == n))
+		fatal("sync: WaitGroup misuse: Add called concurrently with Wait");
 }
 
 void urge_waitgroup_add(urge_waitgroup *wg, int n)
@@ -139,33 +167,42 @@ void urge_waitgroup_done(urge_waitgroup *wg)
 	urge_waitgroup_add(wg, -1);
 }
 
-static bool wait_commit(struct g *gp, void *arg)
+static int wait(urge_waitgroup *wg, const struct m *mp, bool interruptible, int64_t deadline)
 {
-	(void)gp;
-	return enqueue(arg);
-}
+	struct g *gp = mp ? mp->curg : NULL;
+	struct waiter w = { .wg = wg };
+	int err;
 
-static void wait_on_futex(struct waiter *w)
-{
-	if (enqueue(w))
-		while (load_acq_u32(&w->over) == 0) /* pairs with store_rel in release */
-			futex_wait(&w->over.v, 0, -1);
+	if (gp)
+		gp->waitobj = wg;
+	w.sleeper = sleeper_open(gp, interruptible, deadline);
+	err = sleeper_sleep(&w.sleeper, enqueue, &w, WAIT_WAITGROUP, deadline);
+	if (err)
+		withdraw(&w);
+	return err;
 }
 
 void urge_waitgroup_wait(urge_waitgroup *wg)
 {
-	struct waiter w = { .wg = wg };
-	struct m *mp;
+	const struct m *mp;
 
 	if (counter(load_acq_u64(state(wg))) == 0) /* pairs with the last done */
 		return;
 	mp = enter();
-	if (mp) {
-		w.gp = mp->curg;
-		mp->curg->waitobj = wg;
-		gopark(wait_commit, &w, WAIT_WAITGROUP);
+	wait(wg, mp, false, INT64_MAX);
+	if (mp)
 		leave();
-	} else {
-		wait_on_futex(&w);
-	}
+}
+
+int urge_waitgroup_wait_until(urge_waitgroup *wg, int64_t deadline)
+{
+	const struct m *mp = enter();
+	int err = 0;
+
+	if (!mp)
+		return -EPERM;
+	if (counter(load_acq_u64(state(wg))) != 0) /* pairs with the last done */
+		err = deadline == 0 ? -EAGAIN : wait(wg, mp, true, deadline);
+	leave();
+	return err;
 }

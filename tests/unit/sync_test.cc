@@ -556,6 +556,230 @@ TEST(RWMutex, MisuseIsFatal)
 	});
 }
 
+/* ---- once ---------------------------------------------------------------------------------- */
+
+struct Count {
+	urge_once once = {};
+	std::atomic<int> calls{ 0 };
+	std::atomic<bool> done{ false };
+
+	void run()
+	{
+		urge_once_do(
+			&once,
+			[](void *arg) {
+				Count *count = (Count *)arg;
+
+				count->calls++;
+				urge_sleep(URGE_MS);
+				count->done = true;
+			},
+			this);
+		EXPECT_TRUE(done);
+	}
+};
+
+TEST(Once, OnlyTheFirstDoesItAndAllWaitForIt)
+{
+	at_each_gomaxprocs([] {
+		Count count;
+
+		{
+			Crowd crowd;
+
+			for (int i = 0; i < 10; i++)
+				crowd.start([&] { count.run(); });
+			std::thread thread([&] { count.run(); });
+			crowd.join();
+			thread.join();
+		}
+		EXPECT_EQ(1, count.calls);
+	});
+}
+
+TEST(Once, OneWithinAnotherIsDoneToo)
+{
+	in_world([] {
+		static urge_once outer, inner;
+		static int calls;
+		auto count = [](void *) { calls++; };
+
+		urge_once_do(
+			&outer, [](void *count) { urge_once_do(&inner, (urge_fn)count, nullptr); },
+			(void *)+count);
+		urge_once_do(&outer, count, nullptr);
+		urge_once_do(&inner, count, nullptr);
+		EXPECT_EQ(1, calls);
+	});
+}
+
+/* Two nested ones, and what waits for them: all is done and nobody waits any more. */
+TEST(Once, AGoroutineThatEndsInItHasDoneIt)
+{
+	in_world([] {
+		static urge_once outer, inner;
+		std::atomic<int> through{ 0 };
+
+		go([] {
+			urge_once_do(
+				&outer,
+				[](void *) {
+					urge_once_do(
+						&inner,
+						[](void *) {
+							urge_sleep(20 * URGE_MS);
+							urge_goexit();
+						},
+						nullptr);
+				},
+				nullptr);
+		});
+		urge_sleep(URGE_MS);
+		for (urge_once *once : { &outer, &inner })
+			go([once, &through] {
+				urge_once_do(
+					once, [](void *) { ADD_FAILURE(); }, nullptr);
+				through++;
+			});
+		EXPECT_TRUE(eventually([&] { return through == 2; }));
+	});
+}
+
+TEST(Once, CallingItselfIsADeadlock)
+{
+	Outcome dead = in_child([] {
+		in_world([] {
+			static urge_once once;
+
+			urge_once_do(
+				&once,
+				[](void *) {
+					urge_once_do(
+						&once, [](void *) {}, nullptr);
+				},
+				nullptr);
+		});
+	});
+
+	EXPECT_EXITED(2, dead);
+	EXPECT_SAYS("goroutine 1 [sync.Once.Do]", dead.err);
+}
+
+/* ---- waitgroup ----------------------------------------------------------------------------- */
+
+TEST(WaitGroup, DeadlinesPassAndOthersWaitOn)
+{
+	at_each_gomaxprocs([] {
+		urge_waitgroup wg = {};
+		std::atomic<int> through{ 0 };
+		Crowd crowd;
+
+		EXPECT_EQ(0, urge_waitgroup_wait_until(&wg, 0));
+		urge_waitgroup_add(&wg, 1);
+		EXPECT_EQ(-EAGAIN, urge_waitgroup_wait_until(&wg, 0));
+		EXPECT_EQ(-ETIMEDOUT, urge_waitgroup_wait_until(&wg, urge_now() - 1));
+		for (int i = 0; i < 10; i++) {
+			crowd.start([&] {
+				EXPECT_EQ(-ETIMEDOUT, urge_waitgroup_wait_until(&wg, soon()));
+			});
+			crowd.start([&] {
+				urge_waitgroup_wait(&wg);
+				through++;
+			});
+			crowd.start([&] {
+				EXPECT_EQ(0, urge_waitgroup_wait_until(&wg, soon(30 * URGE_S)));
+				through++;
+			});
+		}
+		EXPECT_EQ(-ETIMEDOUT, urge_waitgroup_wait_until(&wg, soon(100 * URGE_MS)));
+		EXPECT_EQ(0, through);
+		urge_waitgroup_done(&wg);
+		EXPECT_TRUE(eventually([&] { return through == 20; }));
+		std::thread([&] {
+			EXPECT_EQ(-EPERM, urge_waitgroup_wait_until(&wg, soon()));
+		}).join();
+	});
+}
+
+/* Deadlines that pass about when the counter becomes zero. */
+TEST(WaitGroup, ADeadlineAndTheLastDoneRace)
+{
+	at_each_gomaxprocs([] {
+		for (int round = 0; round < 300; round++) {
+			urge_waitgroup wg = {};
+			Crowd crowd;
+
+			urge_waitgroup_add(&wg, 1);
+			for (int i = 0; i < 4; i++)
+				crowd.start([&, i] {
+					int err = urge_waitgroup_wait_until(
+						&wg, soon((50 + i * 10) * URGE_US));
+
+					EXPECT_TRUE(err == 0 || err == -ETIMEDOUT) << err;
+				});
+			urge_sleep(50 * URGE_US);
+			urge_waitgroup_done(&wg);
+		}
+	});
+}
+
+TEST(WaitGroup, MisuseIsFatal)
+{
+	expect_fatal("sync: negative WaitGroup counter", [] {
+		urge_waitgroup wg = {};
+
+		urge_waitgroup_add(&wg, 1);
+		urge_waitgroup_done(&wg);
+		urge_waitgroup_done(&wg);
+	});
+}
+
+/* ---- group --------------------------------------------------------------------------------- */
+
+TEST(Group, TheFirstErrorIsThatOfAll)
+{
+	at_each_gomaxprocs([] {
+		static std::atomic<int> ran;
+		urge_group *group = urge_group_new(nullptr);
+
+		ran = 0;
+		for (int i = 0; i < 10; i++)
+			EXPECT_EQ(0, urge_group_go(
+					     group,
+					     [](void *arg) {
+						     int i = (int)(intptr_t)arg;
+
+						     urge_sleep(i * 3 * URGE_MS);
+						     ran++;
+						     return i < 2 ? 0 : -i;
+					     },
+					     (void *)(intptr_t)i));
+		std::thread([&] { EXPECT_EQ(-EPERM, urge_group_wait(group)); }).join();
+		EXPECT_EQ(-2, urge_group_wait(group));
+		EXPECT_EQ(10, ran);
+	});
+}
+
+TEST(Group, OneThatEndsByItselfIsNotWaitedFor)
+{
+	in_world([] {
+		urge_group *group = urge_group_new(nullptr);
+
+		EXPECT_EQ(-EINVAL, urge_group_go(group, nullptr, nullptr));
+		EXPECT_EQ(0, urge_group_go(
+				     group, [](void *) -> int { urge_goexit(); }, nullptr));
+		EXPECT_EQ(0, urge_group_go(
+				     group,
+				     [](void *group) {
+					     return urge_group_go((urge_group *)group,
+								  [](void *) { return -EIO; },
+								  nullptr);
+				     },
+				     group));
+		EXPECT_EQ(-EIO, urge_group_wait(group));
+	});
+}
+
 /* ---- cond ---------------------------------------------------------------------------------- */
 
 TEST(Cond, SignalWakesThemInOrder)
