@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 struct urge_group {
+	urge_ctx *ctx; /* constant */
 	urge_waitgroup running;
 	struct atomic_i32 err; /* the first one */
 };
@@ -30,8 +31,21 @@ struct task {
 
 urge_group *urge_group_new(urge_ctx *ctx)
 {
-	(void)ctx;
-	return calloc(1, sizeof(struct urge_group));
+	urge_group *group = calloc(1, sizeof(*group));
+
+	if (!group)
+		return NULL;
+	group->ctx = urge_ctx_with_cancel(ctx ? ctx : urge_ctx_background());
+	if (!group->ctx) {
+		free(group);
+		return NULL;
+	}
+	return group;
+}
+
+urge_ctx *urge_group_ctx(urge_group *group)
+{
+	return group->ctx;
 }
 
 static void goroutine_ended(struct godefer *defer)
@@ -43,13 +57,14 @@ static noinline void begin(struct task *task, void *arg)
 {
 	*task = *(struct task *)arg;
 	free(arg);
+	urge_ctx_bind(task->group->ctx);
 	godefer_push(&task->defer, goroutine_ended);
 }
 
 static noinline void end(struct task *task, int err)
 {
-	if (err != 0)
-		cas_i32(&task->group->err, 0, err);
+	if (err != 0 && cas_i32(&task->group->err, 0, err))
+		urge_ctx_cancel(task->group->ctx, err);
 	godefer_pop(&task->defer);
 	urge_waitgroup_done(&task->group->running);
 }
@@ -91,6 +106,8 @@ int urge_group_wait(urge_group *group)
 		return -EPERM;
 	urge_waitgroup_wait(&group->running);
 	err = load_rlx_i32(&group->err);
+	urge_ctx_cancel(group->ctx, -ECANCELED);
+	urge_ctx_release(group->ctx);
 	free(group);
 	return err;
 }

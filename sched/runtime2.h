@@ -151,11 +151,11 @@ struct gtop {
 	uint32_t eh_uncaught, unused_;
 	void *asan_fake_stack;
 	char name[24];
-	struct urge_ctx *ctx; /* that it is bound to, or NULL: see ctx.c */
-	struct g *boundnext;  /* that is bound to the same; the lock of its tree */
-	struct g **boundat;   /* *boundat points here */
-	void **keys;          /* goroutine-local storage, NULL before it is used: see key.c */
-	size_t written;       /* by its last urge_write that failed */
+	struct urge_ctx *ctx;   /* that it is bound to, or NULL: see ctx.c */
+	struct g *boundnext;    /* that is bound to the same; the lock of its tree */
+	struct g **boundat;     /* *boundat points here */
+	void **keys;            /* goroutine-local storage, NULL before it is used: see key.c */
+	size_t written;         /* by its last urge_write that failed */
 	struct godefer *defers; /* to be called if it ends by urge_goexit, the last one first */
 } __attribute__((aligned(16)));
 

@@ -460,24 +460,6 @@ URGE_API int urge_sem_acquire_until(urge_sem *sem, int64_t deadline);
 URGE_API int urge_sem_try_acquire(urge_sem *sem);
 URGE_API void urge_sem_release(urge_sem *sem);
 
-/* ---- groups -------------------------------------------------------------------------------- */
-
-/*
- * Goroutines that are waited for together, and the first error of any of them.
- *   new	NULL: no memory. ctx: NULL (contexts are not there yet)
- *   go		starts a goroutine that runs fn(arg); what fn returns, if not 0, is its error. One that ends
- *		by urge_goexit has none. May be called by the group's own goroutines. Any thread. Returns
- *		0, or as urge_go: then it is not started, and not waited for.
- *   wait	waits for all of them, frees the group, and returns the error that came first, or 0. A
- *		goroutine's context does not end it. Goroutine; elsewhere -EPERM, and nothing is freed.
- */
-typedef struct urge_group urge_group;
-typedef struct urge_ctx urge_ctx;
-
-URGE_API urge_group *urge_group_new(urge_ctx *ctx);
-URGE_API int urge_group_go(urge_group *group, int (*fn)(void *), void *arg);
-URGE_API int urge_group_wait(urge_group *group);
-
 /* ---- blocking and foreign code ------------------------------------------------------------- */
 
 /*
@@ -740,6 +722,26 @@ URGE_API urge_chan *urge_ctx_done(urge_ctx *ctx);
  * The binding keeps a reference, until the goroutine ends. Goroutine: 0 or -EPERM.
  */
 URGE_API int urge_ctx_bind(urge_ctx *ctx);
+
+/* ---- groups -------------------------------------------------------------------------------- */
+
+/*
+ * Goroutines that are waited for together, and the first error of any of them.
+ *   new	NULL: no memory. The group has a context of its own below ctx (NULL: the background
+ *		context), which is cancelled with the first error, as urge_ctx_cancel takes it, and by wait
+ *   ctx	that context; the group keeps it until wait returns
+ *   go		starts a goroutine that is bound to it and runs fn(arg); what fn returns, if not 0, is its error. One that ends
+ *		by urge_goexit has none. May be called by the group's own goroutines. Any thread. Returns
+ *		0, or as urge_go: then it is not started, and not waited for.
+ *   wait	waits for all of them, frees the group, and returns the error that came first, or 0. A
+ *		goroutine's context does not end it. Goroutine; elsewhere -EPERM, and nothing is freed.
+ */
+typedef struct urge_group urge_group;
+
+URGE_API urge_group *urge_group_new(urge_ctx *ctx);
+URGE_API urge_ctx *urge_group_ctx(urge_group *group);
+URGE_API int urge_group_go(urge_group *group, int (*fn)(void *), void *arg);
+URGE_API int urge_group_wait(urge_group *group);
 
 /* ---- the scheduler ------------------------------------------------------------------------- */
 

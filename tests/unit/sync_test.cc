@@ -760,6 +760,62 @@ TEST(Group, TheFirstErrorIsThatOfAll)
 	});
 }
 
+/* The goroutines of a group are woken from what they wait for by its first error, or from above. */
+TEST(Group, AnErrorCancelsTheOthers)
+{
+	in_world([] {
+		urge_group *group = urge_group_new(nullptr);
+		auto wait = [](void *group) {
+			EXPECT_EQ(-EBADMSG, urge_sleep(100 * URGE_S));
+			EXPECT_EQ(-EBADMSG, urge_ctx_err(urge_group_ctx((urge_group *)group)));
+			return -EIO;
+		};
+
+		EXPECT_EQ(0, urge_group_go(group, wait, group));
+		EXPECT_EQ(0, urge_group_go(group, wait, group));
+		EXPECT_EQ(0, urge_group_go(
+				     group,
+				     [](void *) {
+					     urge_sleep(20 * URGE_MS);
+					     return -EBADMSG;
+				     },
+				     nullptr));
+		EXPECT_EQ(-EBADMSG, urge_group_wait(group));
+
+		urge_ctx *above = urge_ctx_with_cancel(urge_ctx_background());
+		static urge_mutex m;
+		static urge_cond cond;
+		static urge_sem sem;
+		static urge_rwmutex rw;
+		static urge_waitgroup wg;
+
+		group = urge_group_new(above);
+		urge_mutex_lock(&m);
+		urge_rwmutex_lock(&rw);
+		urge_waitgroup_add(&wg, 1);
+		for (auto fn : std::initializer_list<int (*)(void *)>{
+			     [](void *) { return urge_mutex_lock_until(&m, URGE_FOREVER); },
+			     [](void *) { return urge_rwmutex_rlock_until(&rw, URGE_FOREVER); },
+			     [](void *) { return urge_rwmutex_lock_until(&rw, URGE_FOREVER); },
+			     [](void *) { return urge_waitgroup_wait_until(&wg, URGE_FOREVER); },
+			     [](void *) { return urge_sem_acquire(&sem); },
+			     [](void *) {
+				     static urge_mutex own;
+
+				     urge_mutex_lock(&own);
+				     int err = urge_cond_wait_until(&cond, &own, URGE_FOREVER);
+
+				     EXPECT_FALSE(urge_mutex_trylock(&own));
+				     return err;
+			     } })
+			EXPECT_EQ(0, urge_group_go(group, fn, nullptr));
+		urge_sleep(20 * URGE_MS);
+		urge_ctx_cancel(above, -ESHUTDOWN);
+		EXPECT_EQ(-ESHUTDOWN, urge_group_wait(group));
+		urge_ctx_release(above);
+	});
+}
+
 TEST(Group, OneThatEndsByItselfIsNotWaitedFor)
 {
 	in_world([] {
