@@ -26,6 +26,7 @@ struct experiment {
 };
 
 extern const struct experiment preempt_experiment;
+extern const struct experiment maxprocs_experiment;
 extern const struct experiment topology_experiment;
 
 /* The hidden option that makes a process a cell. */

@@ -9,6 +9,7 @@
 
 static const struct experiment *const experiments[] = {
 	&preempt_experiment,
+	&maxprocs_experiment,
 	&topology_experiment,
 };
 
