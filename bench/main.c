@@ -31,6 +31,8 @@ static const struct workload *const workloads[] = {
 	&idle_park_workload,
 	&idle_one_workload,
 	&idle_tick_workload,
+	&resize_1_2_workload,
+	&resize_2_8_workload,
 	NULL,
 };
 

@@ -22,5 +22,7 @@ extern const struct workload timer_workload, timer_1s_workload;
 extern const struct workload preempt_sleep_workload, preempt_thr_workload;
 /* idle.c */
 extern const struct workload idle_park_workload, idle_one_workload, idle_tick_workload;
+/* resize.c */
+extern const struct workload resize_1_2_workload, resize_2_8_workload;
 
 #endif

@@ -38,10 +38,13 @@
 #include "kernelshim/futex.h"
 #include "kernelshim/thread.h"
 #include "kernelshim/vm.h"
+#include "sched/sysmon.h"
 
 #include <errno.h>
 
-enum { STOP_WAIT_NS = 50 * 1000 * 1000 };
+#define STOP_WAIT_NS INT64_C(50000000)
+#define RECLAIM_DELAY INT64_C(20000000)
+#define RETIRED_MAX 256 /* then the reclaimer is woken at once */
 
 struct atomic_ptr allp;
 
@@ -95,6 +98,29 @@ static void poke(void)
 	futex_wake(&reclaimer.work.v, 1);
 }
 
+/*
+ * Whoever changes GOMAXPROCS does not wake the reclaimer: on a busy machine the woken thread may take
+ * his CPU, for milliseconds. sysmon does, a little later, and for many at once.
+ */
+static void reclaim_later(void)
+{
+	if (load_rlx_u32(&reclaimer.alive) > RETIRED_MAX)
+		poke();
+	else
+		waitpoint_lower(&sysmon_point, nanotime() + RECLAIM_DELAY);
+}
+
+int64_t procs_reclaim_due(int64_t now)
+{
+	return load_rlx_ptr(&reclaimer.retired) ? now + RECLAIM_DELAY : INT64_MAX;
+}
+
+void procs_reclaim_tick(void)
+{
+	if (load_rlx_ptr(&reclaimer.retired))
+		poke();
+}
+
 void procs_publish(struct procs *procs)
 {
 	struct procs *old = xchg_ptr(&allp, procs); /* pairs with load_acq in procs_begin */
@@ -104,7 +130,7 @@ void procs_publish(struct procs *procs)
 	do
 		old->retired = load_rlx_ptr(&reclaimer.retired);
 	while (!cas_ptr(&reclaimer.retired, old->retired, old));
-	poke();
+	reclaim_later();
 }
 
 /* ---- all that were ever made --------------------------------------------------------------- */

@@ -61,6 +61,13 @@ void procs_publish(struct procs *procs);
 /* Frees one that was never published, or, at the end of a world, the current one. */
 void procs_free(struct procs *procs);
 
+/*
+ * sysmon: wakes the reclaimer if there is something for it; and when sysmon has to look again, as of
+ * now: INT64_MAX if there is nothing.
+ */
+void procs_reclaim_tick(void);
+int64_t procs_reclaim_due(int64_t now);
+
 /* How many there are that have not been freed: 1, after every change for a moment more. */
 uint32_t procs_alive(void);
 

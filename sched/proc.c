@@ -301,16 +301,22 @@ void injectglist(struct gqueue *q, uint32_t n)
 	wakep();
 }
 
+bool waits_in(const struct procs *procs)
+{
+	bool waits = globrunqsize() > 0;
+
+	for (uint32_t i = 0; i < procs->count && !waits; i++)
+		waits = !runqempty(procs->p[i]);
+	return waits;
+}
+
 bool anyone_waits(void)
 {
-	const struct procs *procs;
-	bool waits = false;
+	bool waits;
 
 	if (globrunqsize() > 0 || parkedsize() > 0)
 		return true;
-	procs = procs_begin();
-	for (uint32_t i = 0; i < procs->count && !waits; i++)
-		waits = !runqempty(procs->p[i]);
+	waits = waits_in(procs_begin());
 	procs_end();
 	return waits;
 }

@@ -6,6 +6,7 @@
 #ifndef URGE_SCHED_PROC_H
 #define URGE_SCHED_PROC_H
 
+#include "sched/allp.h"
 #include "sched/boot.h"
 #include "sched/exit.h"
 #include "sched/fatal.h"
@@ -108,6 +109,9 @@ uint32_t globrunqsize(void);
 
 /* Anybody runnable anywhere, besides those that run. */
 bool anyone_waits(void);
+
+/* The same, for who keeps this snapshot from being freed. */
+bool waits_in(const struct procs *procs);
 
 /* ---- the loop ------------------------------------------------------------------------------ */
 

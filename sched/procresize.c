@@ -132,7 +132,8 @@ static int grow(int n)
 	if (exiting)
 		return -EPERM;
 	mb_rare(); /* pairs with mb_frequent in wakep: the Ps are idle */
-	wakep();   /* unseen: a thread of the program's may not look into queues */
+	if (waits_in(procs))
+		wakep();
 	return 0;
 }
 
@@ -166,6 +167,7 @@ static int shrink(int n)
 {
 	const struct procs *old = procs_current();
 	struct procs *procs = procs_new((uint32_t)n, old->count);
+	const struct m *mp = getm();
 	bool left = false;
 
 	if (!procs)
@@ -176,10 +178,11 @@ static int shrink(int n)
 
 		if (load_acq_u32(&pp->status) == Pdead) {
 			timers_move(pp);
-		} else {
-			preemptone(pp, false);
-			left = true;
+			continue;
 		}
+		left = true;
+		if (!mp || pp != mp->p) /* the caller goes on until its slice is over */
+			preemptone(pp, false);
 	}
 	if (left) /* who could not be asked now is asked after a slice, until it has come */
 		sysmon_watch();

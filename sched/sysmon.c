@@ -274,7 +274,8 @@ static void syscall_backoff(void)
  */
 static int64_t earliest(void)
 {
-	int64_t next = maxprocs_due(), timers = timers_earliest();
+	int64_t next = min_i64(maxprocs_due(), procs_reclaim_due(nanotime()));
+	int64_t timers = timers_earliest();
 
 	if (load_acq_u32(&stop) || load_acq_u32(&suspected))
 		return 1;
@@ -323,6 +324,7 @@ void sysmon(void)
 		next = min_i64(next, schedtrace_tick(now));
 		next = min_i64(next, world_exit_tick(now));
 		next = min_i64(next, maxprocs_tick(now));
+		procs_reclaim_tick();
 		if (!netpoll_sleeps())
 			next = min_i64(next, timers_earliest());
 		event = waitpoint_sleep(&sysmon_point, next, earliest, events, ARRAY_SIZE(events)) >

@@ -155,7 +155,7 @@ static void run_twin(struct maxprocs_twin *twin)
 	char *twin_argv[] = { "build/peers-go/w10_resize",
 			      "-a",
 			      "2",
-			      "-b",
+			      "-procs",
 			      "4",
 			      "-reps",
 			      "1",
@@ -169,10 +169,10 @@ static void run_twin(struct maxprocs_twin *twin)
 	child_free(&result);
 	if (!run_program(twin_argv, 60, &result, twin))
 		return;
-	parse_twin(result.out, ".call.p50 ", &twin->call_p50);
-	parse_twin(result.out, ".call.p99 ", &twin->call_p99);
-	parse_twin(result.out, ".call.max ", &twin->call_max);
-	parse_twin(result.out, ".ticker_max_gap ", &twin->gap);
+	parse_twin(result.out, ".call.p4.p50 ", &twin->call_p50);
+	parse_twin(result.out, ".call.p4.p99 ", &twin->call_p99);
+	parse_twin(result.out, ".call.p4.max ", &twin->call_max);
+	parse_twin(result.out, ".gosched64.ticker_max_gap.p4 ", &twin->gap);
 	twin->there = true;
 	child_free(&result);
 }
