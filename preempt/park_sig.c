@@ -25,6 +25,7 @@
 
 #include "preempt/preempt.h"
 #include "sched/gqueue.h"
+#include "sched/hog.h"
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/netpoll.h"
@@ -47,7 +48,7 @@ static void push_sig(struct g *gp)
 	struct parkedq *parked = &sched.parked;
 
 	gp->bound |= BOUND_PARKED;
-	gp->waitsince = (int64_t)(load_rlx_u64(&sched.globtaken) + globrunqsize());
+	gp->waitreason |= HOG_MARK;
 	store_rel_u32(&gp->status, Grunnable); /* pairs with load_acq of dumps */
 	gqueue_push(&parked->q, gp);
 	store_rlx_u32(&parked->size, load_rlx_u32(&parked->size) + 1);
@@ -121,7 +122,7 @@ bool park_sig(struct m *mp, const void *ucontext)
 	if (parked) {
 		/* pairs with mb_rare in findrunnable and in sysmon: the goroutine is queued */
 		smp_mb();
-		if (load_rlx_u32(&sched.npidle) > 0 || !load_rlx_u32(&sysmon_watching))
+		if (load_rlx_u32(&sched.npidle) > 0 || load_rlx_u32(&sysmon_watching) == 0)
 			waitpoint_kick(&sysmon_point);
 		store_rlx_u32(&mp->preempt, 0);
 		mpark(mp, INT64_MAX);

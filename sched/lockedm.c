@@ -23,6 +23,7 @@
 #include "sched/fatal.h"
 #include "sched/g.h"
 #include "sched/gqueue.h"
+#include "sched/hog.h"
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/p.h"
@@ -35,8 +36,7 @@ static void hand_to_its_m(struct g *gp, struct p *pp)
 
 	if (gp->bound & BOUND_PARKED) {
 		store_rlx_u64(&pp->schedtick, load_rlx_u64(&pp->schedtick) + 1);
-		store_rlx_i64(&pp->slicestart, nanotime());
-		store_rlx_u64(&pp->slicetick, load_rlx_u64(&pp->schedtick));
+		slice_begins(pp, gp, nanotime());
 		casgstatus(gp, Grunnable, Grunning);
 	} else {
 		add_u32(&sched.nmrunning, 1);
@@ -52,7 +52,7 @@ void startlockedm(struct m *mp, struct g *gp)
 
 bool parked_runs(struct p *pp)
 {
-	struct g *gp = parkedget(false);
+	struct g *gp = parkedget();
 
 	if (gp)
 		hand_to_its_m(gp, pp);
@@ -78,7 +78,7 @@ bool stoplockedm(struct m *mp)
 	return true;
 }
 
-struct g *parkedget(bool due)
+struct g *parkedget(void)
 {
 	struct parkedq *parked = &sched.parked;
 	struct g *gp;
@@ -86,15 +86,25 @@ struct g *parkedget(bool due)
 	if (load_rlx_u32(&parked->size) == 0)
 		return NULL;
 	lock(&parked->lock);
-	gp = parked->q.head;
-	if (gp && due && (uint64_t)gp->waitsince > load_rlx_u64(&sched.globtaken))
-		gp = NULL;
-	if (gp) {
-		gqueue_pop(&parked->q);
+	gp = gqueue_pop(&parked->q);
+	if (gp)
 		store_rlx_u32(&parked->size, load_rlx_u32(&parked->size) - 1);
-	}
+	if (load_rlx_u32(&parked->wanted) > 0)
+		store_rlx_u32(&parked->wanted, gp ? load_rlx_u32(&parked->wanted) - 1 : 0);
 	unlock(&parked->lock);
 	return gp;
+}
+
+void parked_want(void)
+{
+	struct parkedq *parked = &sched.parked;
+
+	if (load_rlx_u32(&parked->size) == 0)
+		return;
+	lock(&parked->lock);
+	if (load_rlx_u32(&parked->wanted) < load_rlx_u32(&parked->size))
+		store_rlx_u32(&parked->wanted, load_rlx_u32(&parked->wanted) + 1);
+	unlock(&parked->lock);
 }
 
 static void release_waiting(struct m *mp, void *unused)
@@ -109,7 +119,7 @@ void lockedm_release_all(void)
 	struct g *gp;
 
 	forEachM(release_waiting, NULL);
-	while ((gp = parkedget(false)) != NULL) {
+	while ((gp = parkedget()) != NULL) {
 		struct m *owner = load_rlx_ptr(&gp->m);
 
 		casgstatus(gp, Grunnable, Grunning);

@@ -32,11 +32,23 @@ bool stoplockedm(struct m *mp);
 
 /* ---- goroutines that wait in the handler --------------------------------------------------- */
 
+/* The one that has waited longest, NULL if there is none. */
+struct g *parkedget(void);
+
 /*
- * One whose turn it is, NULL if there is none. due: only if those that stood in the global queue
- * when it was parked have been taken from there.
+ * sysmon: a thread is blocked on a futex, and one of those that wait in the handler may hold the lock
+ * that it waits for. So they run ahead of all others, one for each thread that is found blocked so: else
+ * whoever runs next blocks on the same lock, and soon all threads do.
  */
-struct g *parkedget(bool due);
+void parked_want(void);
+
+/* One that has been wanted, NULL if none is. */
+static inline struct g *parked_wanted(void)
+{
+	if (likely(load_rlx_u32(&sched.parked.wanted) == 0))
+		return NULL;
+	return parkedget();
+}
 
 /*
  * Gives pp, which the caller owns, to the one that has waited longest. False: nobody waits. For a P

@@ -15,6 +15,7 @@
 #include "sched/g.h"
 #include "sched/gqueue.h"
 #include "sched/lock.h"
+#include "sched/lockedm.h"
 #include "sched/m.h"
 #include "sched/maxprocs.h"
 #include "sched/proc.h"
@@ -163,7 +164,7 @@ void retirep(struct p *pp)
 void handoffp(struct p *pp)
 {
 	if (load_rlx_u32(&pp->attn) == 0) {
-		if (!runqempty(pp) || globrunqsize() > 0) {
+		if (!runqempty(pp) || globrunqsize() > 0 || parkedsize() > 0) {
 			startm(pp, false);
 			return;
 		}

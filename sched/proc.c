@@ -38,6 +38,7 @@
 #include "sched/fatal.h"
 #include "sched/g.h"
 #include "sched/gqueue.h"
+#include "sched/hog.h"
 #include "sched/latency.h"
 #include "sched/lock.h"
 #include "sched/lockedm.h"
@@ -63,6 +64,7 @@ enum {
 
 struct schedt sched = {
 	.lock = MUTEX_INIT(RANK_SCHED),
+	.hogs = { .lock = MUTEX_INIT(RANK_HOGS) },
 	.parked = { .lock = MUTEX_INIT(RANK_PARKED) },
 	.nnodes = 1,
 };
@@ -90,12 +92,23 @@ void leave_preempted(struct m *mp)
 	struct g *gp = mp->curg;
 
 	store_rlx_u32(&mp->preempt, 0);
-	if (gp->nopreempt || gp->preempt_off)
+	/* with a lock of the thread's it stays where others can't queue up behind it meanwhile */
+	if (gp->nopreempt || gp->preempt_off || mp->pins > 0)
 		return;
 	count(mp->p, deferred, 1);
 	mp->locks = 1;
 	gopreempt();
 	__atomic_store_n(&getm()->locks, 0, __ATOMIC_RELEASE); /* pairs with load_acq in revoke */
+}
+
+/* Those in the global queues that are no hogs. */
+static uint32_t globqsize(void)
+{
+	uint32_t n = 0;
+
+	for (uint32_t node = 0; node < sched.nnodes; node++)
+		n += load_rlx_u32(&sched.globq[node].size);
+	return n;
 }
 
 /* ---- parking and readying ------------------------------------------------------------------ */
@@ -170,6 +183,8 @@ void goqueue(struct g *gp)
 	if (mp && mp->p) {
 		runqput(mp->p, gp, true);
 		wakep();
+		if (mp->curg && unlikely(mp->curg->waitreason & HOG_MARK))
+			store_rlx_u32(&mp->preempt, 1); /* it goes on when nobody else wants to */
 	} else {
 		struct gqueue q = { NULL, NULL };
 
@@ -190,8 +205,12 @@ static void preempt_after(struct m *mp, struct g *old)
 
 	casgstatus(old, Grunning, Grunnable);
 	latency_begin(mp, old);
-	gqueue_push(&q, old);
-	globrunqputbatch(&q, 1);
+	if (old->waitreason & HOG_MARK) {
+		hog_put(mp->p, old);
+	} else {
+		gqueue_push(&q, old);
+		globrunqputbatch(&q, 1);
+	}
 	wakep();
 }
 
@@ -200,6 +219,7 @@ void gopreempt(void)
 	struct m *mp = getm();
 
 	check_stack(mp->curg);
+	hog_judge(mp);
 	switch_to(mp, mp->curg, &mp->g0, preempt_after);
 }
 
@@ -211,20 +231,32 @@ static void yield_after(struct m *mp, struct g *old)
 	wakep();
 }
 
+/* It may wait for one of them. */
+static void yield_to_hogs_after(struct m *mp, struct g *old)
+{
+	casgstatus(old, Grunning, Grunnable);
+	latency_begin(mp, old);
+	hog_put(mp->p, old);
+	wakep();
+}
+
 void goyield(void)
 {
 	struct m *mp = getm();
 	struct g *next;
 
 	check_stack(mp->curg);
+	hog_no_more(mp->curg);
 	next = pick_next(mp);
 	if (next != &mp->g0)
 		switch_to(mp, mp->curg, next, yield_after);
 	else if (!runqempty(mp->p))
 		switch_to(mp, mp->curg, next,
 			  yield_after); /* to the tail, behind those that wait */
-	else if (load_rlx_u32(&mp->p->attn) || globrunqsize() > 0)
+	else if (load_rlx_u32(&mp->p->attn) || globqsize() > 0)
 		switch_to(mp, mp->curg, next, preempt_after);
+	else if (hogs_waiting() > 0 || parkedsize() > 0)
+		switch_to(mp, mp->curg, next, yield_to_hogs_after);
 }
 
 void urge_yield(void)
@@ -257,11 +289,7 @@ void globrunqputbatch(struct gqueue *q, uint32_t n)
 
 uint32_t globrunqsize(void)
 {
-	uint32_t n = 0;
-
-	for (uint32_t node = 0; node < sched.nnodes; node++)
-		n += load_rlx_u32(&sched.globq[node].size);
-	return n;
+	return globqsize() + hogs_waiting();
 }
 
 struct g *globrunqget(struct p *pp, uint32_t max)
@@ -278,7 +306,6 @@ struct g *globrunqget(struct p *pp, uint32_t max)
 	if (n == 0)
 		return NULL;
 	store_rlx_u32(&gq->size, size - n);
-	store_rlx_u64(&sched.globtaken, load_rlx_u64(&sched.globtaken) + n);
 	first = gqueue_pop(&gq->q);
 	while (--n > 0)
 		runqput(pp, gqueue_pop(&gq->q), false);
@@ -299,26 +326,37 @@ void injectglist(struct gqueue *q, uint32_t n)
 		startm(pp, false);
 	}
 	wakep();
+	if (load_rlx_u32(&sched.npidle) == 0 && hogs_run())
+		sysmon_look();
+}
+
+/* Max at most. */
+static uint32_t others_in(const struct procs *procs, uint32_t max)
+{
+	uint32_t n = globqsize();
+
+	for (uint32_t i = 0; i < procs->count && n < max; i++)
+		if (!runqempty(procs->p[i]))
+			n += runqlen(procs->p[i]);
+	return n < max ? n : max;
+}
+
+uint32_t others_wait(uint32_t max)
+{
+	uint32_t n = others_in(procs_begin(), max);
+
+	procs_end();
+	return n;
 }
 
 bool waits_in(const struct procs *procs)
 {
-	bool waits = globrunqsize() > 0;
-
-	for (uint32_t i = 0; i < procs->count && !waits; i++)
-		waits = !runqempty(procs->p[i]);
-	return waits;
+	return globrunqsize() > 0 || others_in(procs, 1) > 0;
 }
 
 bool anyone_waits(void)
 {
-	bool waits;
-
-	if (globrunqsize() > 0 || parkedsize() > 0)
-		return true;
-	waits = waits_in(procs_begin());
-	procs_end();
-	return waits;
+	return hogs_waiting() > 0 || parkedsize() > 0 || others_wait(1) > 0;
 }
 
 /* ---- spinning ------------------------------------------------------------------------------ */
@@ -336,8 +374,8 @@ noinline static void wakep_slow(void)
 	unlock(&sched.lock);
 	if (pp)
 		startm(pp, true);
-	else if (!load_rlx_u32(&sysmon_watching))
-		sysmon_watch();
+	else if (load_rlx_u32(&sysmon_watching) < WATCH_ALL)
+		sysmon_watch(WATCH_ALL);
 }
 
 void wakep(void)
@@ -347,8 +385,10 @@ void wakep(void)
 	mb_frequent(); /* pairs with mb_rare in findrunnable and in sysmon: the work is queued */
 	if (load_rlx_u32(&sched.npidle) != 0)
 		wakep_slow();
-	else if (unlikely(!load_rlx_u32(&sysmon_watching)) && !(mp && mp->p && !mp->curg))
-		sysmon_watch(); /* not for an M in the scheduler: it is about to run something */
+	else if (unlikely(load_rlx_u32(&sysmon_watching) < WATCH_ALL) &&
+		 !(mp && mp->p && !mp->curg))
+		sysmon_watch(
+			WATCH_ALL); /* not for an M in the scheduler: it is about to run something */
 }
 
 void idle_p_look(void)
@@ -444,10 +484,10 @@ static struct g *stealwork(struct m *mp, bool *again)
  */
 static struct g *take_global(struct p *pp, uint32_t max)
 {
-	struct g *gp = parkedget(globrunqsize() > 0);
+	struct g *gp;
 
-	if (gp || globrunqsize() == 0)
-		return gp;
+	if (globqsize() == 0)
+		return NULL;
 	lock(&sched.lock);
 	gp = globrunqget(pp, max);
 	unlock(&sched.lock);
@@ -479,6 +519,11 @@ static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 	timers_run(pp, now);
 	if (unlikely(netpoll_due(now)))
 		poll_descriptors(pp, now);
+	gp = parked_wanted();
+	if (!gp)
+		gp = hog_due(pp, now);
+	if (gp)
+		return gp;
 	if (load_rlx_u64(&pp->schedtick) - pp->globtick >= GLOBAL_TICK) {
 		pp->globtick = load_rlx_u64(&pp->schedtick);
 		gp = take_global(pp, 1);
@@ -499,9 +544,11 @@ static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 		    (uint32_t)load_rlx_i32(&sched.gomaxprocs) - load_rlx_u32(&sched.npidle)) {
 		if (!mp->spinning)
 			become_spinning(mp);
-		return stealwork(mp, again);
+		gp = stealwork(mp, again);
+		if (gp || *again)
+			return gp;
 	}
-	return NULL;
+	return hog_get();
 }
 
 /* Gives the P up; false: it is wanted for something else. */
@@ -644,12 +691,13 @@ void schedule_loop(void)
 		if (mp->spinning)
 			resetspinning(mp);
 		pp->directmark = switches(pp);
-		if (!load_rlx_u32(&sysmon_watching) && !runqempty(pp))
-			sysmon_watch(); /* see wakep */
+		if (load_rlx_u32(&sysmon_watching) < WATCH_ALL && !runqempty(pp))
+			sysmon_watch(WATCH_ALL); /* see wakep */
+		else if (load_rlx_u32(&sysmon_watching) == 0 && hogs_waiting() > 0)
+			sysmon_watch(WATCH_HOGS);
 		start_running(mp, pp, gp, inherit);
 		if (!inherit) {
-			store_rlx_i64(&pp->slicestart, nanotime());
-			store_rlx_u64(&pp->slicetick, load_rlx_u64(&pp->schedtick));
+			slice_begins(pp, gp, nanotime());
 		}
 		vector_clear();
 		switch_to(mp, &mp->g0, gp, NULL);

@@ -104,8 +104,11 @@ void injectglist(struct gqueue *q, uint32_t n);
 /* One goroutine for pp, and up to max - 1 more into its ring. With sched.lock. */
 struct g *globrunqget(struct p *pp, uint32_t max);
 
-/* All global queues together, about. */
+/* All global queues together, hogs included, about. */
 uint32_t globrunqsize(void);
+
+/* How many wait who are no hogs, max at most. On an M, or sysmon. */
+uint32_t others_wait(uint32_t max);
 
 /* Anybody runnable anywhere, besides those that run. */
 bool anyone_waits(void);

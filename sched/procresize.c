@@ -185,7 +185,7 @@ static int shrink(int n)
 			preemptone(pp, false);
 	}
 	if (left) /* who could not be asked now is asked after a slice, until it has come */
-		sysmon_watch();
+		sysmon_watch(WATCH_ALL);
 	procs->count = still_there(procs);
 	procs_publish(procs);
 	return 0;
@@ -292,6 +292,8 @@ void procreset(void)
 	store_rlx_u64(&sched.spawned_outside, 0);
 	store_rlx_u64(&sched.goidgen, 0);
 	store_rlx_u32(&sched.nmspinning, 0);
+	sched.hogs.q = (struct gqueue){ NULL, NULL };
+	store_rlx_u32(&sched.hogs.size, 0);
 	sched.globq[0].q.head = sched.globq[0].q.tail = NULL;
 	store_rlx_u32(&sched.globq[0].size, 0);
 	unlock(&sched.lock);

@@ -269,16 +269,20 @@ struct p {
 
 	/* whoever owns it by status */
 	struct atomic_u32 status;
-	struct atomic_ptr m;           /* its M while Prunning or Psyscall */
-	struct atomic_u64 schedtick;   /* counts goroutines that got a slice */
-	struct atomic_u64 inherits;    /* counts those that got what was left of another's */
-	struct atomic_u64 slicetick;   /* the schedtick whose beginning slicestart is */
-	struct atomic_i64 slicestart;  /* ns */
-	uint64_t directmark;           /* switches so far when schedule() last ran */
-	uint64_t globtick;             /* schedtick at the last look at the global queue */
-	struct atomic_ptr ownnext;     /* like runnext, but not to be stolen: see runqput */
-	struct atomic_u32 syscalltick; /* counts system calls */
-	struct g *gfree;               /* dead goroutines with stacks of the default size */
+	struct atomic_ptr m;             /* its M while Prunning or Psyscall */
+	struct atomic_u64 schedtick;     /* counts goroutines that got a slice */
+	struct atomic_u64 inherits;      /* counts those that got what was left of another's */
+	struct atomic_u64 slicetick;     /* the schedtick whose beginning slicestart is */
+	struct atomic_u64 sliceinherits; /* and inherits then */
+	struct atomic_u32 runshog;       /* the slice began with a hog: see hog.h */
+	struct atomic_i64 hogturn;       /* until when hogs are not stopped */
+	int64_t hogwhen;                 /* when a hog last ran here, or none waited */
+	struct atomic_i64 slicestart;    /* ns */
+	uint64_t directmark;             /* switches so far when schedule() last ran */
+	uint64_t globtick;               /* schedtick at the last look at the global queue */
+	struct atomic_ptr ownnext;       /* like runnext, but not to be stolen: see runqput */
+	struct atomic_u32 syscalltick;   /* counts system calls */
+	struct g *gfree;                 /* dead goroutines with stacks of the default size */
 	uint32_t ngfree;
 	uint64_t goidcache, goidcacheend;
 	struct counters count;
@@ -291,6 +295,7 @@ struct p {
 	uint64_t sysmon_schedtick;
 	uint32_t sysmon_syscalltick;
 	int64_t sysmon_schedwhen, sysmon_syscallwhen;
+	int64_t stops;         /* when the bucket of stopped hogs will be empty: see hog.c */
 	int64_t sysmon_look;   /* when to look at its thread next */
 	int64_t sysmon_asked;  /* when its goroutine was last asked to stop */
 	int64_t sysmon_cpu;    /* its thread's CPU time when that was last seen blocked, or -1 */
@@ -317,15 +322,19 @@ struct globq {
 	struct atomic_u32 size; /* sched.lock writes */
 };
 
-/*
- * The goroutines that wait in the handler on threads of their own, the longest waiting one first.
- * They stand in line with those of the global queue: waitsince is the number of goroutines that
- * will have been taken from there when it is this one's turn.
- */
-struct parkedq {
+/* Hogs that wait for a P, the longest waiting one first. See hog.h. */
+struct hogq {
 	struct mutex lock;
 	struct gqueue q;        /* lock */
 	struct atomic_u32 size; /* lock writes */
+};
+
+/* Goroutines that wait in the handler on threads of their own, the longest waiting one first. */
+struct parkedq {
+	struct mutex lock;
+	struct gqueue q;          /* lock */
+	struct atomic_u32 size;   /* lock writes */
+	struct atomic_u32 wanted; /* so many of them are to run before all others: see lockedm.h */
 };
 
 struct schedt {
@@ -351,7 +360,7 @@ struct schedt {
 	struct atomic_u32 nthreads;        /* threads that the runtime has made and not seen end */
 
 	struct globq globq[MAX_NODES] cacheline_aligned;
-	struct atomic_u64 globtaken; /* sched.lock writes: how many have been taken from them */
+	struct hogq hogs;
 	struct parkedq parked;
 	struct atomic_u32 nrevoked; /* Ms that run without the P that was taken from them */
 

@@ -20,6 +20,7 @@
 #include "sched/fatal.h"
 #include "sched/g.h"
 #include "sched/gqueue.h"
+#include "sched/hog.h"
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/p.h"
@@ -34,6 +35,7 @@ void entersyscall(struct m *mp)
 {
 	struct p *pp = mp->p;
 
+	hog_no_more(mp->curg);
 	mp->incall = true;
 	mp->oldp = pp;
 	mp->syscalltick = load_rlx_u32(&pp->syscalltick) + 1;

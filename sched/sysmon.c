@@ -14,9 +14,9 @@
  * and for ever when there is nothing of these: an idle process costs no CPU. Go's sysmon polls at
  * 20 us to 10 ms instead, so that Go's timers and slices are late by as much.
  *
- * sysmon_watching says that it will look within a slice. Who makes a goroutine runnable while no P
- * is idle reads it, and calls sysmon_watch when it is off; sysmon turns it off after a look that
- * found nobody waiting, barrier, and looks once more:
+ * sysmon_watching says that it will look soon; or, while only hogs wait (hog.h), at the end of a
+ * slice. Who makes a goroutine runnable while no P is idle reads it, and calls sysmon_watch when it
+ * is too low; sysmon lowers it after a look that found nobody waiting, barrier, and looks once more:
  *
  *	producer			sysmon
  *	goroutine into a queue		watching = 0
@@ -37,8 +37,10 @@
 #include "sched/boot.h"
 #include "sched/deadlock.h"
 #include "sched/exit.h"
+#include "sched/hog.h"
 #include "sched/lock.h"
 #include "sched/lockcycle.h"
+#include "sched/lockedm.h"
 #include "sched/m.h"
 #include "sched/maxprocs.h"
 #include "sched/netpoll.h"
@@ -52,6 +54,8 @@
 #include "sched/time.h"
 #include "sched/tls.h"
 #include "sched/urge.h"
+
+#include <sys/syscall.h>
 
 enum {
 	SYSCALL_LOOK_MIN = 20 * 1000, /* ns: Go's 20 us */
@@ -84,11 +88,27 @@ static int64_t first_look(void)
 	return look < slice ? look : slice;
 }
 
-void sysmon_watch(void)
+static int64_t next_look(uint32_t level, int64_t now)
 {
-	if (xchg_u32(&sysmon_watching, 1))
-		return;
-	waitpoint_lower(&sysmon_point, nanotime() + first_look());
+	return now + (level == WATCH_ALL ? first_look() : load_rlx_i64(&time_slice));
+}
+
+void sysmon_watch(uint32_t level)
+{
+	uint32_t old;
+
+	do {
+		old = load_rlx_u32(&sysmon_watching);
+		if (old >= level)
+			return;
+	} while (!cas_u32(&sysmon_watching, old, level));
+	waitpoint_lower(&sysmon_point, next_look(level, nanotime()));
+}
+
+void sysmon_look(void)
+{
+	mb_frequent(); /* pairs with mb_rare in waitpoint_sleep: who is urgent is in a queue */
+	waitpoint_lower(&sysmon_point, 1);
 }
 
 void sysmon_watch_syscall(void)
@@ -142,11 +162,10 @@ static int64_t look_at_syscall(struct p *pp, int64_t now, bool waits)
  * Is pp's thread blocked, at this look and at the one before, without having run in between? Where
  * the kernel does not tell, CPU time decides alone, after more looks. Unknown: look again soon.
  */
-static enum thread_state look_at_thread(struct p *pp, const struct m *mp)
+static enum thread_state look_at_thread(struct p *pp, const struct m *mp, long *call)
 {
 	int tid = (int)load_rlx_u32(&mp->tid);
-	long call;
-	enum thread_state state = thread_state(tid, &call);
+	enum thread_state state = thread_state(tid, call);
 	int64_t cpu;
 
 	if (state == THREAD_RUNS) {
@@ -183,12 +202,14 @@ static void run_backoff(bool in_vain_again)
  * for preemption when its slice is over, and soon again if that was put off; a thread that was
  * last seen blocked gets no signal. Returns when to look again.
  */
-static int64_t look_at_running(struct p *pp, int64_t now, bool waits)
+static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *others)
 {
 	int64_t slice = load_rlx_i64(&time_slice);
 	uint64_t tick = load_rlx_u64(&pp->schedtick);
 	const struct m *mp = load_rlx_ptr(&pp->m);
+	int64_t stop = INT64_MAX; /* when it gives way to somebody who is no hog */
 	bool over, put_off;
+	long call;
 
 	if (pp->sysmon_schedtick != tick) {
 		pp->sysmon_schedtick = tick;
@@ -201,11 +222,15 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits)
 	}
 	if (!waits && load_rlx_u32(&pp->attn) == 0)
 		return INT64_MAX;
-	if (now < pp->sysmon_look - slice / 8 || !mp) /* near enough: one wake-up for all */
-		return pp->sysmon_look;
+	if (*others > 0 && hog_runs(pp, now))
+		stop = hog_stop_time(pp, pp->sysmon_schedwhen);
+	if ((now < stop && now < pp->sysmon_look - slice / 8) || !mp) /* one wake-up for all */
+		return min_i64(stop, pp->sysmon_look);
 	over = now - pp->sysmon_schedwhen >= slice - slice / 8;
-	switch (look_at_thread(pp, mp)) {
+	switch (look_at_thread(pp, mp, &call)) {
 	case THREAD_BLOCKED:
+		if (call == SYS_futex)
+			parked_want();
 		if (revokep(pp)) {
 			run_backoff(false);
 			return INT64_MAX;
@@ -215,6 +240,12 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits)
 		return pp->sysmon_look = now + BLOCKED_LOOK;
 	case THREAD_RUNS:
 		break;
+	}
+	if (now >= stop) {
+		--*others;
+		hog_stopped(pp, now);
+		preemptone(pp, true);
+		return pp->sysmon_look = now + BLOCKED_LOOK;
 	}
 	run_backoff(true);
 	if (!over)
@@ -231,7 +262,8 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits)
 /* One look at every P. Returns when to look again. */
 static int64_t retake(int64_t now)
 {
-	bool waits = anyone_waits();
+	uint32_t others = others_wait(CONFIG_MAX_PROCS);
+	bool waits = others > 0 || anyone_waits();
 	const struct procs *procs;
 	int64_t next = INT64_MAX;
 
@@ -243,7 +275,7 @@ static int64_t retake(int64_t now)
 
 		switch (load_acq_u32(&pp->status)) { /* pairs with store_rel in acquirep */
 		case Prunning:
-			next = min_i64(next, look_at_running(pp, now, waits));
+			next = min_i64(next, look_at_running(pp, now, waits, &others));
 			break;
 		case Psyscall:
 			next = min_i64(next, look_at_syscall(pp, now, waits));
@@ -279,8 +311,10 @@ static int64_t earliest(void)
 
 	if (load_acq_u32(&stop) || load_acq_u32(&suspected))
 		return 1;
-	if (load_rlx_u32(&sysmon_watching) || anyone_waits())
-		next = min_i64(next, nanotime() + first_look());
+	if (load_rlx_u32(&sysmon_watching) == WATCH_ALL || others_wait(1) > 0)
+		next = min_i64(next, next_look(WATCH_ALL, nanotime()));
+	else if (load_rlx_u32(&sysmon_watching) || anyone_waits())
+		next = min_i64(next, next_look(WATCH_HOGS, nanotime()));
 	if (netpoll_sleeps()) {
 		waitpoint_lower(&netpoll_point, timers);
 		return next;
@@ -308,7 +342,7 @@ void sysmon(void)
 		template_serve_parked();
 		next = retake(now);
 		if (next != INT64_MAX || anyone_waits()) {
-			store_rlx_u32(&sysmon_watching, 1);
+			store_rlx_u32(&sysmon_watching, others_wait(1) ? WATCH_ALL : WATCH_HOGS);
 			next = min_i64(next, now + load_rlx_i64(&time_slice));
 			if (load_rlx_u32(&sched.npidle) > 0) /* a handler has queued one */
 				wakep();

@@ -12,7 +12,11 @@ extern struct waitpoint sysmon_point;
 /* The time as of sysmon's last wake-up; while somebody waits for a P not older than a slice. */
 extern struct atomic_i64 sysmon_now;
 
-/* sysmon will look at all Ps within a time slice. */
+/* What sysmon looks after; a higher one includes the lower ones. */
+enum {
+	WATCH_HOGS = 1, /* hogs wait: it looks at the ends of slices */
+	WATCH_ALL = 2,  /* others may wait, too: it looks soon */
+};
 extern struct atomic_u32 sysmon_watching;
 
 /* The slice, ns. */
@@ -22,8 +26,11 @@ extern struct atomic_i64 time_slice;
 void sysmon(void);
 void sysmon_stop(void);
 
-/* Somebody waits for a P and none is idle: sysmon is to watch for ends of slices. */
-void sysmon_watch(void);
+/* Somebody waits for a P and none is idle: sysmon is to watch, WATCH_HOGS or WATCH_ALL. */
+void sysmon_watch(uint32_t level);
+
+/* sysmon is to look now: somebody is urgent whom it can't see coming. Any thread. */
+void sysmon_look(void);
 
 /* A goroutine has entered a system call while others wait: sysmon is to look soon. */
 void sysmon_watch_syscall(void);

@@ -85,6 +85,14 @@ uint32_t template_starting(void)
  * The template is told when half of the slots are empty: threads come back to them by themselves
  * when a parked goroutine resumes.
  */
+/* How many slots are filled: one for each P and another one, as many as can be needed at once. */
+static int slots(void)
+{
+	int n = load_rlx_i32(&sched.gomaxprocs) + 1;
+
+	return n < SPARE_MS ? n : SPARE_MS;
+}
+
 struct m *template_take_spare(void)
 {
 	struct m *taken = NULL;
@@ -122,7 +130,7 @@ static bool wait_in_slot(struct m *mp, int i)
 bool template_spare(struct m *mp)
 {
 	/* the first M belongs to urge_main's caller, who must come out before the slots are swept */
-	for (int i = 0; i < SPARE_MS && mp != sched.m0; i++)
+	for (int i = 0; i < slots() && mp != sched.m0; i++)
 		if (!load_rlx_ptr(&template.spares[i]) && cas_ptr(&template.spares[i], NULL, mp)) {
 			mrunning_less();
 			return wait_in_slot(mp, i);
@@ -133,7 +141,7 @@ bool template_spare(struct m *mp)
 /* Idle Ms fill the slots before new threads are made; they wait for a P like those in a slot. */
 static void adopt_idle(void)
 {
-	for (int i = 0; i < SPARE_MS; i++) {
+	for (int i = 0; i < slots(); i++) {
 		struct m *mp = NULL;
 
 		if (load_rlx_ptr(&template.spares[i]) || load_acq_u32(&template.stop))
@@ -203,7 +211,7 @@ static bool place(struct m *mp)
 		sub_u32(&template.starting, 1);
 		return true;
 	}
-	for (int i = 0; i < SPARE_MS; i++)
+	for (int i = 0; i < slots(); i++)
 		if (!load_rlx_ptr(&template.spares[i]) && cas_ptr(&template.spares[i], NULL, mp)) {
 			sub_u32(&template.starting, 1);
 			idle_p_look(); /* some may have been left without a thread */
@@ -300,7 +308,7 @@ static uint32_t missing(void)
 {
 	uint32_t want = load_acq_u32(&template.nwanting);
 
-	for (int i = 0; i < SPARE_MS; i++)
+	for (int i = 0; i < slots(); i++)
 		want += !load_rlx_ptr(&template.spares[i]);
 	return want;
 }

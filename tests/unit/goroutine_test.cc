@@ -4,7 +4,6 @@
 #include "tests/unit/internals.h"
 #include <atomic>
 #include <climits>
-#include <mutex>
 #include <set>
 #include <sys/resource.h>
 #include <thread>
@@ -53,7 +52,7 @@ TEST(Goroutine, NumbersAreNeverUsedTwice)
 	EXPECT_EQ(0u, urge_goid());
 	for (int round = 0; round < 2; round++)
 		EXPECT_EQ(0, run_main([] {
-				  std::mutex lock;
+				  urge_mutex lock = {};
 				  std::set<uint64_t> seen = { urge_goid() };
 				  urge_waitgroup wg = {};
 
@@ -62,10 +61,10 @@ TEST(Goroutine, NumbersAreNeverUsedTwice)
 				  for (int i = 0; i < 20000; i++)
 					  EXPECT_EQ(
 						  0, go([&] {
-							  std::lock_guard<std::mutex> locked(lock);
-
+							  urge_mutex_lock(&lock);
 							  EXPECT_TRUE(
 								  seen.insert(urge_goid()).second);
+							  urge_mutex_unlock(&lock);
 							  urge_waitgroup_done(&wg);
 						  }));
 				  urge_waitgroup_wait(&wg);
