@@ -115,19 +115,19 @@ static bool look_at_turn(urge_mutex *m)
 
 /* ---- locking ------------------------------------------------------------------------------- */
 
-/* Somebody else runs, who may hold it, and nobody waits for the P. */
-static bool may_spin(const struct m *mp)
+/* Its holder runs on another P, and will let it go soon, if ever; NULL: it has just got it, mostly. */
+static bool may_spin(const urge_mutex *m)
 {
-	uint32_t not_running = load_rlx_u32(&sched.npidle) + load_rlx_u32(&sched.nmspinning);
+	const struct g *holder = mutex_holder(m);
 
-	return mp && (uint32_t)load_rlx_i32(&sched.gomaxprocs) > not_running + 1 &&
-	       runqempty(mp->p);
+	return load_rlx_i32(&sched.gomaxprocs) > 1 &&
+	       (!holder || load_rlx_u32(&holder->status) == Grunning);
 }
 
 /* Spins while the mutex is held, a while at most. True: w has set WOKEN for itself. */
 static bool spin(urge_mutex *m, bool awoke)
 {
-	for (int n = 0; n < SPINS && may_spin(getm()); n++) {
+	for (int n = 0; n < SPINS && may_spin(m); n++) {
 		uint32_t old = load_rlx_u32(word(m));
 
 		if ((old & (LOCKED | STARVING)) != LOCKED)
@@ -172,7 +172,7 @@ static void leave_queue(struct semwaiter *w, bool others)
 }
 
 /* Takes the mutex if it is free. Else drops WOKEN, if give_up. */
-static bool take(urge_mutex *m, bool awoke, bool give_up)
+static inline bool take(urge_mutex *m, bool awoke, bool give_up)
 {
 	uint32_t woken = awoke ? WOKEN : 0;
 
@@ -233,7 +233,7 @@ static noinline void lock_contended(urge_mutex *m)
 
 void urge_mutex_lock(urge_mutex *m)
 {
-	if (likely(cas_u32(word(m), 0, LOCKED) || take(m, false, false))) {
+	if (likely(take(m, false, false))) {
 		set_holder(m, current());
 	} else {
 		lock_contended(m);
@@ -371,7 +371,7 @@ static noinline void unlock_contended(urge_mutex *m, bool gone, bool over)
 void urge_mutex_unlock(urge_mutex *m)
 {
 	set_holder(m, NULL);
-	if (unlikely(!cas_u32(word(m), LOCKED, 0))) {
+	if (unlikely(load_rlx_u32(word(m)) != LOCKED || !cas_u32(word(m), LOCKED, 0))) {
 		bool over = look_if_woken(m), gone = let_go_quickly(m, over);
 
 		if (!gone || over) {
