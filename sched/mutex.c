@@ -9,6 +9,11 @@
  * queue and lets it run at once; who comes along queues. It ends with a waiter that is the last
  * one, or waited for less than 1 ms.
  *
+ * A waiter that was woken may be unable to say that it starves: it is runnable, and its P runs somebody who
+ * locks and unlocks all the time. So, unlike in Go, unlockers look at the clock now and then: after 1 ms of
+ * contention the turn passes to the first of the queue, as above, or, if only a woken one tries, the
+ * unlocker yields. Those that do nothing but lock and unlock thus get about equal shares.
+ *
  *	LOCKED		somebody holds it, or has been handed it and has not run since
  *	WAITERS		somebody is queued; changes with the root locked (see sema.h)
  *	WOKEN		a woken or spinning one will try: unlock need not wake another
@@ -26,6 +31,10 @@
  * mutex, or drop WOKEN in a swap that fails unless the word is LOCKED: by one who will see WAITERS. A waiter
  * that gives up does the same. tests/model/mutex.pml is the model.
  *
+ * Who finds the mutex held by somebody that runs at this moment spins for a few microseconds, without
+ * touching the word in between: so two that contend from two Ps take turns of some dozens
+ * of operations, not of one, each of which would move the cache line.
+ *
  * Go counts waiters in the word and has a semaphore below, so that an unlock and the waiter it is
  * for find each other later. A waiter that may give up would leave its unit behind.
  *
@@ -37,7 +46,6 @@
 
 #include "kernelshim/clock.h"
 #include "sched/lockcycle.h"
-#include "sched/runq.h"
 #include "sched/sema.h"
 
 #include <errno.h>
@@ -75,8 +83,13 @@ static inline struct g *current(void)
 	return mp ? mp->curg : NULL;
 }
 
-/* ---- turns ---- */
+/* ---- turns --------------------------------------------------------------------------------- */
 
+/*
+ * m.turn_: when the holder's turn began, in units of 16 us, times TURN_LOOKS; in the lower part a count of
+ * the unlocks since the last look at the clock. The count is the holder's; a time that gets lost, in
+ * a race between the holder and who queues first, or a wrap after 18 minutes, ends a turn early.
+ */
 enum { TURN_SHIFT = 14, TURN_LOOKS = 64 };
 
 static inline struct atomic_u32 *turn(urge_mutex *m)
@@ -310,6 +323,17 @@ static struct semwaiter *pass_on(urge_mutex *m)
 	return w;
 }
 
+/* True: the next one has been handed m. */
+static bool wake_next(urge_mutex *m)
+{
+	struct semwaiter *w = pass_on(m);
+	bool granted = w && w->woken == SEM_GRANTED;
+
+	if (w)
+		sleeper_wake(&w->sleeper);
+	return granted;
+}
+
 /* Whether an unlock has to do more than to let go. */
 static inline bool must_pass_on(uint32_t old, bool over)
 {
@@ -331,6 +355,7 @@ static inline bool let_go_quickly(urge_mutex *m, bool over)
 	}
 }
 
+/* Whether the caller's turn is over; as long as nobody has been woken, pass_on sees to that. */
 static inline bool look_if_woken(urge_mutex *m)
 {
 	return (load_rlx_u32(word(m)) & WOKEN) && look_at_turn(m);
@@ -338,30 +363,19 @@ static inline bool look_if_woken(urge_mutex *m)
 
 bool mutex_unlock(urge_mutex *m)
 {
-	bool over = look_if_woken(m), granted;
-	struct semwaiter *w;
+	bool over = look_if_woken(m);
 
 	set_holder(m, NULL);
-	if (let_go_quickly(m, over))
-		return over;
-	w = pass_on(m);
-	granted = w && w->woken == SEM_GRANTED;
-	if (w)
-		sleeper_wake(&w->sleeper);
-	return granted;
+	return let_go_quickly(m, over) ? over : wake_next(m);
 }
 
+/* gone: it is free already, and the caller's turn is over. */
 static noinline void unlock_contended(urge_mutex *m, bool gone, bool over)
 {
-	struct m *mp = enter();
+	const struct m *mp = enter();
 
-	if (!gone) {
-		struct semwaiter *w = pass_on(m);
-
-		over = w && w->woken == SEM_GRANTED;
-		if (w)
-			sleeper_wake(&w->sleeper);
-	}
+	if (!gone)
+		over = wake_next(m);
 	if (over && mp && mp->curg->nopreempt == 0)
 		goyield();
 	if (mp)

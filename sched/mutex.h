@@ -16,7 +16,7 @@ int mutex_lock_slow(urge_mutex *m, struct m *mp, bool interruptible, int64_t dea
 
 /*
  * Unlocks m, for who has entered the runtime, on whatever stack: readies the next one but does not
- * switch to it. True: it has got the mutex, so the caller should let it run.
+ * switch to it. True: it is the next one's turn, so the caller should let it run.
  */
 bool mutex_unlock(urge_mutex *m);
 
