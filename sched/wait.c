@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waits with a deadline or a context. The protocol is told in wait.h.
+ * Waits with a deadline or a context. The protocol is told in wait.h; tests/model/wait.pml is the
+ * model of it, of the timers below and of the contexts above.
  *
  * The deadline's timer is set before the goroutine parks, while it still runs: then a heap that is
  * full is found early, and whoever runs on this P next sees to the timer (start_running). So the

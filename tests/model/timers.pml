@@ -29,7 +29,8 @@
  *   may be later than a timer which was added while it was awake, its until 0
  *   (MUT_WATCHING_HIDES_TIMERS).
  * - a direct switch runs start_running for the next goroutine before the old one's timer is in the
- *   heap. So sleep_commit covers it when a goroutine runs on (MUT_DIRECT_SWITCH_UNCOVERED).
+ *   heap. So sleep_commit covers it when a goroutine runs on (MUT_DIRECT_SWITCH_UNCOVERED). (Waits
+ *   with a deadline set their timer before the switch, so that start_running sees it.)
  * - an M that gave up a P, found work in its last look and got another P, covers the timers of the
  *   first, which nobody looks after (MUT_OTHER_P_UNCOVERED).
  *

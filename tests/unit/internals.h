@@ -17,6 +17,7 @@ extern "C" {
 #include "kernelshim/thread.h"
 #include "kernelshim/vm.h"
 #include "sched/chan.h"
+#include "sched/allp.h"
 #include "sched/gqueue.h"
 #include "sched/lock.h"
 #include "sched/proc.h"

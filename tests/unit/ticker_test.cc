@@ -95,18 +95,16 @@ TEST(After, OutsideOfAWorldThereIsNone)
 	EXPECT_EQ(nullptr, urge_ticker_new(1));
 	EXPECT_EQ(0, run_main([] {
 			  std::thread([] {
-				  chan = urge_after(20 * URGE_MS);
-				  ticker = urge_ticker_new(URGE_MS);
+				  chan = urge_after(far);
+				  ticker = urge_ticker_new(far);
 			  }).join();
-			  receive(urge_ticker_chan(ticker));
+			  EXPECT_NE(INT64_MAX, timers_earliest());
 			  return 0;
 		  }));
 	EXPECT_EQ(0, run_main([] {
-			  urge_sleep(30 * URGE_MS);
+			  EXPECT_EQ(INT64_MAX, timers_earliest());
 			  EXPECT_EQ(-EAGAIN, urge_try_recv(chan, nullptr));
-			  urge_try_recv(urge_ticker_chan(ticker), nullptr);
-			  EXPECT_EQ(-ETIMEDOUT, urge_recv_until(urge_ticker_chan(ticker), nullptr,
-								urge_now() + 5 * URGE_MS));
+			  EXPECT_EQ(-EAGAIN, urge_try_recv(urge_ticker_chan(ticker), nullptr));
 			  urge_ticker_stop(ticker);
 			  return 0;
 		  }));
