@@ -60,7 +60,7 @@ static void gfree_push(unsigned class_, struct g *batch, uint32_t n)
 	lock(&gfree.lock);
 	was_empty = !gfree.list[class_];
 	batch->waitobj = gfree.list[class_];
-	gfree.list[class_] = batch;
+	__atomic_store_n(&gfree.list[class_], batch, __ATOMIC_RELAXED);
 	gfree.n[class_] += n;
 	unlock(&gfree.lock);
 	if (was_empty)
@@ -78,7 +78,7 @@ static struct g *gfree_pop(unsigned class_, uint32_t *n)
 	lock(&gfree.lock);
 	batch = gfree.list[class_];
 	if (batch) {
-		gfree.list[class_] = batch->waitobj;
+		__atomic_store_n(&gfree.list[class_], batch->waitobj, __ATOMIC_RELAXED);
 		*n = (uint32_t)batch->waitsince;
 		gfree.n[class_] -= *n;
 		if (gfree.n[class_] < gfree.lowest[class_])

@@ -23,9 +23,6 @@ enum { TIMERS_MAX = 4 << 20, MOVE_BATCH = 256 };
 
 uint32_t timers_max = TIMERS_MAX;
 
-/* A dead P has kept timers, for which the first one had no room: so look at dead ones too. */
-static struct atomic_u32 stranded;
-
 static const size_t heap_bytes = TIMERS_MAX * sizeof(struct timerslot);
 
 int timers_init(struct timerheap *ts, enum lockrank rank)
@@ -42,7 +39,6 @@ void timers_forget(struct timerheap *ts)
 	ts->n = 0;
 	ts->epoch++;
 	store_rlx_i64(&ts->minwhen, INT64_MAX);
-	store_rlx_u32(&stranded, 0);
 	vm_dontneed(ts->heap, heap_bytes);
 	unlock(&ts->lock);
 }
@@ -302,41 +298,26 @@ uint32_t timers_run(struct p *pp, int64_t now)
 
 uint32_t timers_run_all(int64_t now)
 {
-	const struct procs *procs;
+	const struct procs *procs = procs_begin();
 	uint32_t ran = 0;
 
-	if (unlikely(load_rlx_u32(&stranded))) {
-		for_each_p(pp)
-			ran += timers_run(pp, now);
-		return ran;
-	}
-	procs = procs_begin();
 	for (uint32_t i = 0; i < procs->count; i++)
 		ran += timers_run(procs->p[i], now);
 	procs_end();
 	return ran;
 }
 
-static int64_t earlier(int64_t when, const struct p *pp)
-{
-	int64_t first = load_acq_i64(&pp->timers.minwhen);
-
-	return first < when ? first : when;
-}
-
 int64_t timers_earliest(void)
 {
-	const struct procs *procs;
+	const struct procs *procs = procs_begin();
 	int64_t earliest = INT64_MAX;
 
-	if (unlikely(load_rlx_u32(&stranded))) {
-		for_each_p(pp)
-			earliest = earlier(earliest, pp);
-		return earliest;
+	for (uint32_t i = 0; i < procs->count; i++) {
+		int64_t when = load_acq_i64(&procs->p[i]->timers.minwhen);
+
+		if (when < earliest)
+			earliest = when;
 	}
-	procs = procs_begin();
-	for (uint32_t i = 0; i < procs->count; i++)
-		earliest = earlier(earliest, procs->p[i]);
 	procs_end();
 	return earliest;
 }
@@ -373,8 +354,6 @@ static bool move_some(struct timerheap *from, struct timerheap *to)
 		from->n -= room;
 	}
 	update_minwhen(from);
-	if (!room)
-		store_rlx_u32(&stranded, 1);
 	room = room && from->n > 0;
 	unlock(&to->lock);
 	unlock(&from->lock);

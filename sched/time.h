@@ -92,8 +92,8 @@ int64_t timers_earliest(void);
 void timers_cover(int64_t when);
 
 /*
- * Moves the timers of a dead P to the first. Those that find no room stay, and from then on
- * everybody looks at dead Ps as well.
+ * Moves the timers of a dead P to the first. Those that find no room stay, and the P stays in the
+ * snapshot.
  */
 void timers_move(struct p *from);
 
