@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ways to block, of which none holds a thread: a hundred goroutines wait for a channel, a time, a
- * socket, a select, while a handful of threads sleeps.
+ * Five ways to block, of which none holds a thread: a hundred goroutines wait for a channel, a time,
+ * a socket, a select, a lock, while a handful of threads sleeps.
  *
  *	channel: 100 goroutines wait, 7 threads
  *	sleep: 100 goroutines wait, 7 threads
@@ -22,6 +22,7 @@ enum { GOROUTINES = 100 };
 
 static urge_waitgroup over;
 static urge_chan *gate, *never;
+static urge_mutex mutex;
 static int64_t wake_time;
 static int sockets[GOROUTINES][2];
 
@@ -56,6 +57,14 @@ static void wait_for_select(void *unused)
 
 	(void)unused;
 	urge_select(cases, 2);
+	urge_waitgroup_done(&over);
+}
+
+static void wait_for_lock(void *unused)
+{
+	(void)unused;
+	urge_mutex_lock(&mutex);
+	urge_mutex_unlock(&mutex);
 	urge_waitgroup_done(&over);
 }
 
@@ -138,6 +147,16 @@ static void selecting(void)
 	urge_chan_free(never);
 }
 
+static void locking(void)
+{
+	urge_mutex_lock(&mutex);
+	for (int i = 0; i < GOROUTINES; i++)
+		start(wait_for_lock, NULL);
+	look("lock");
+	urge_mutex_unlock(&mutex);
+	urge_waitgroup_wait(&over);
+}
+
 static int run(void *unused)
 {
 	(void)unused;
@@ -145,6 +164,7 @@ static int run(void *unused)
 	sleeping();
 	network();
 	selecting();
+	locking();
 	return 0;
 }
 

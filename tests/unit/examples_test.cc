@@ -61,7 +61,7 @@ TEST(Examples, FiveWaysToBlockHoldNoThread)
 	Outcome five = in_child(program("examples/five"));
 
 	EXPECT_EXITED(0, five);
-	for (const char *what : { "channel", "sleep", "network", "select" })
+	for (const char *what : { "channel", "sleep", "network", "select", "lock" })
 		EXPECT_SAYS(std::string(what) + ": 100 goroutines wait, ", five.out);
 	EXPECT_SAYS("gomaxprocs=", five.err);
 	EXPECT_SAYS("idleprocs=", five.err);
