@@ -37,7 +37,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { CASES_MAX = 65536, CASES_ON_STACK = 8 };
+enum { CASES_MAX = 65536, CASES_ON_STACK = 8, BLOCK = 64 };
 
 /* What only a select that does not succeed at first sight needs. */
 struct selection {
@@ -65,17 +65,9 @@ static inline bool may_go(const struct urge_case *k)
 	return k->op == URGE_SEND ? chan_may_send(k->chan) : chan_may_recv(k->chan);
 }
 
-/* The number of the r-th bit that is set, from 0. */
-static inline unsigned nth_bit(uint64_t bits, uint32_t r)
-{
-	while (r-- > 0)
-		bits &= bits - 1;
-	return (unsigned)__builtin_ctzll(bits);
-}
-
 /*
  * One of the cases that look ready, each with the same chance; -EAGAIN if there is none, -EINVAL
- * if a case is neither a send nor a receive.
+ * if a case is neither a send nor a receive. Without a branch that depends on chance.
  */
 static inline int choose(struct m *mp, const struct urge_case *cases, size_t n)
 {
@@ -83,22 +75,22 @@ static inline int choose(struct m *mp, const struct urge_case *cases, size_t n)
 	uint32_t seen = 0;
 	bool odd = false;
 
-	for (size_t at = 0; at < n; at += 64) {
-		size_t block = n - at < 64 ? n - at : 64;
-		uint64_t ready = 0;
-		uint32_t count, r;
+	for (size_t at = 0; at < n; at += BLOCK) {
+		size_t block = n - at < BLOCK ? n - at : BLOCK;
+		uint32_t count = 0, r;
+		uint8_t ready[BLOCK];
 
 		for (size_t i = 0; i < block; i++) {
-			ready |= (uint64_t)may_go(&cases[at + i]) << i;
+			ready[count] = (uint8_t)i;
+			count += may_go(&cases[at + i]);
 			odd |= cases[at + i].op != URGE_SEND && cases[at + i].op != URGE_RECV;
 		}
-		if (!ready)
+		if (count == 0)
 			continue;
-		count = (uint32_t)__builtin_popcountll(ready);
 		seen += count;
 		r = seen == 1 ? 0 : below(mp, seen);
 		if (r < count) /* with a chance of count / seen, and then any of them */
-			chosen = (int)(at + nth_bit(ready, r));
+			chosen = (int)(at + ready[r]);
 	}
 	return odd ? -EINVAL : chosen;
 }
