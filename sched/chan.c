@@ -228,6 +228,15 @@ static bool unlock_after(struct g *gp, void *arg)
 	return true;
 }
 
+/* The same for gopark_inline. */
+static void parked_unlock(struct m *mp, struct g *old)
+{
+	struct urge_chan *c = mp->after.arg;
+
+	parked(mp, old);
+	chanunlock(&c->lock);
+}
+
 /* The calling goroutine waits in q, with the lock, which is released, and leaves the runtime. */
 static RETURNS_AFTER_SWITCH int wait_and_leave(struct urge_chan *c, struct waitq *q, void *elem,
 					       enum waitreason reason, int64_t deadline)
@@ -239,7 +248,7 @@ static RETURNS_AFTER_SWITCH int wait_and_leave(struct urge_chan *c, struct waitq
 	enqueue(c, q, &sg);
 	gp->waitobj = c;
 	if (likely(sg.ticket == 0)) {
-		gopark_inline(unlock_after, c, reason);
+		gopark_inline(parked_unlock, c, reason);
 		leave();
 		return sg.result;
 	}
@@ -297,7 +306,8 @@ int chan_recv_nb(struct urge_chan *c, void *elem)
 	return err;
 }
 
-static inline int chansend(struct urge_chan *c, const void *elem, int64_t deadline)
+static inline __attribute__((always_inline)) int chansend(struct urge_chan *c, const void *elem,
+							  int64_t deadline)
 {
 	struct g *ready = NULL;
 	int err;
@@ -317,7 +327,8 @@ static inline int chansend(struct urge_chan *c, const void *elem, int64_t deadli
 	return err;
 }
 
-static inline int chanrecv(struct urge_chan *c, void *elem, int64_t deadline)
+static inline __attribute__((always_inline)) int chanrecv(struct urge_chan *c, void *elem,
+							  int64_t deadline)
 {
 	struct g *ready = NULL;
 	int err;

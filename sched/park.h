@@ -12,8 +12,12 @@
 #ifndef URGE_SCHED_PARK_H
 #define URGE_SCHED_PARK_H
 
+#include "kernelshim/clock.h"
+#include "sched/g.h"
 #include "sched/proc.h"
+#include "sched/stats.h"
 #include "sched/switch.h"
+#include "sched/sysmon.h"
 
 #if defined(__x86_64__) && defined(__has_attribute)
 #if __has_attribute(function_return)
@@ -24,19 +28,26 @@
 #define RETURNS_AFTER_SWITCH noinline
 #endif
 
-/* The new side's part of a park: see proc.c. */
-void park_after(struct m *mp, struct g *old);
+/* The new side of a park, first of all: from here on the goroutine counts as waiting. */
+static inline void parked(struct m *mp, struct g *old)
+{
+	/* A direct switch means that somebody waited, so sysmon's time is at most a slice old. */
+	old->waitsince = mp->curg ? load_rlx_i64(&sysmon_now) : nanotime();
+	count(mp->p, parks, 1);
+	casgstatus(old, Grunning, Gwaiting);
+}
 
-static inline void gopark_inline(park_unlock_fn unlockf, void *arg, enum waitreason reason)
+/* after, on the new side, calls parked and then lets others find the goroutine; arg is mp->after.arg. */
+static inline void gopark_inline(void (*after)(struct m *mp, struct g *old), void *arg,
+				 enum waitreason reason)
 {
 	struct m *mp = getm();
 	struct g *gp = mp->curg;
 
 	check_stack(gp);
 	gp->waitreason = (uint8_t)reason;
-	mp->after.unlockf = unlockf;
 	mp->after.arg = arg;
-	switch_to(mp, gp, pick_next(mp), park_after);
+	switch_to(mp, gp, pick_next(mp), after);
 }
 
 #endif

@@ -155,14 +155,11 @@ struct g *pick_next(struct m *mp)
 	return gp;
 }
 
-void park_after(struct m *mp, struct g *old)
+static void park_after(struct m *mp, struct g *old)
 {
 	park_unlock_fn unlockf = mp->after.unlockf;
 
-	/* A direct switch means that somebody waited, so sysmon's time is at most a slice old. */
-	old->waitsince = mp->curg ? load_rlx_i64(&sysmon_now) : nanotime();
-	count(mp->p, parks, 1);
-	casgstatus(old, Grunning, Gwaiting);
+	parked(mp, old);
 	if (unlockf && !unlockf(old, mp->after.arg)) {
 		casgstatus(old, Gwaiting, Grunnable);
 		runqput(mp->p, old, true);
@@ -172,7 +169,8 @@ void park_after(struct m *mp, struct g *old)
 
 void gopark(park_unlock_fn unlockf, void *arg, enum waitreason reason)
 {
-	gopark_inline(unlockf, arg, reason);
+	getm()->after.unlockf = unlockf;
+	gopark_inline(park_after, arg, reason);
 }
 
 void goqueue(struct g *gp)
