@@ -6,9 +6,9 @@
  * either finds its other side or waits for it:
  *
  *	send						receive
- *	closed: -EPIPE					somebody waits to send: take his element; with
+ *	closed: -EPIPE					somebody waits to send: take that element; with
  *	somebody waits to receive: copy to where	  a buffer, which is full then, the oldest of
- *	  he wants it					  the buffer, and his goes behind
+ *	  it is wanted					  the buffer, and that one goes behind
  *	room in the buffer: copy into it		something in the buffer: take the oldest
  *	else wait					closed: zeros, -EPIPE; else wait
  *

@@ -75,18 +75,20 @@ void chan_dequeue(struct waitq *q, struct sudog *sg);
 /* ---- without it ---------------------------------------------------------------------------- */
 
 /*
- * Could a send, a receive go on? Hints without the lock: an entry whose wait has been ended by
- * another party makes it true. False was right at one instant.
+ * Could a send, a receive go on? Without the lock. True is a hint: an entry whose wait has been ended
+ * by another party makes it so. False was right at one instant: when the other word was read, since
+ * a channel that is not closed by the last look was not closed then (so closed is read last), and
+ * since with a buffer nobody waits for room that is there, nor for elements.
  */
 static inline bool chan_may_send(const struct urge_chan *c)
 {
-	return load_rlx_u32(&c->closed) || load_rlx_ptr(&c->recvq.first) ||
-	       load_rlx_size(&c->count) < c->cap;
+	return load_acq_ptr(&c->recvq.first) || load_acq_size(&c->count) < c->cap ||
+	       load_rlx_u32(&c->closed);
 }
 
 static inline bool chan_may_recv(const struct urge_chan *c)
 {
-	return load_rlx_size(&c->count) > 0 || load_rlx_ptr(&c->sendq.first) ||
+	return load_acq_size(&c->count) > 0 || load_acq_ptr(&c->sendq.first) ||
 	       load_rlx_u32(&c->closed);
 }
 

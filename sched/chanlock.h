@@ -12,11 +12,10 @@
  *	sleepers? then futex_wake	futex_wait(held == 1)
  *
  * Either the release is seen or the sleeper is. The barrier of the frequent side is free (proc.h), and
- * futex_wake has the one that drains the store before it looks for sleepers. A
- * wake-up in vain, for the sleeper of another channel, costs a system call while somebody sleeps,
- * which is when a thread has lost its CPU inside a channel, and rare. After the store the release
- * touches nothing of the channel but its address: who takes the last element out may free it at
- * once.
+ * futex_wake has one that drains the store before it looks for sleepers. A wake-up in vain, for the
+ * sleeper of another channel, costs a system call while somebody sleeps: a thread has lost its CPU
+ * inside a channel, which is rare. After the store the release touches nothing of the channel but
+ * its address: who takes the last element out may free it at once.
  *
  * Taking. A channel that is made while there is one P belongs to that P, and the P takes it without
  * an atomic instruction, until somebody else comes (a thread, a timer that sysmon runs, another P
