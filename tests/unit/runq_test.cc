@@ -101,6 +101,28 @@ TEST_F(Runq, NextComesFirstAndInheritsTheSlice)
 	EXPECT_EQ(-1, get(pp.get(), &inherit));
 }
 
+TEST_F(Runq, NextOfTheOnlyPIsItsOwn)
+{
+	bool inherit;
+
+	store_rlx_i32(&sched.gomaxprocs, 1);
+	runqput(pp.get(), gp(0), true);
+	runqput(pp.get(), gp(1), true); /* 0 goes to the tail */
+	EXPECT_EQ(2u, runqlen(pp.get()));
+	EXPECT_EQ(0, steal(true));
+	EXPECT_FALSE(runqempty(pp.get()));
+	EXPECT_EQ(-1, steal(true));
+	store_rlx_i32(&sched.gomaxprocs, 2); /* others come, and may take what is put from now on */
+	runqput(pp.get(), gp(2), true);
+	runqput(pp.get(), gp(3), true);
+	EXPECT_EQ(2, steal(true));
+	EXPECT_EQ(1, get(pp.get(), &inherit));
+	EXPECT_TRUE(inherit);
+	EXPECT_EQ(3, steal(true));
+	EXPECT_TRUE(runqempty(pp.get()));
+	store_rlx_i32(&sched.gomaxprocs, 0);
+}
+
 TEST_F(Runq, NewestOfManyThatHaveNotRunYetComesFirst)
 {
 	bool inherit;
