@@ -118,6 +118,27 @@ TEST(Gomaxprocs, DeadPsLeaveTheSnapshot)
 		  }));
 }
 
+/* A process that has had a world, and forks between two of them. */
+TEST(Gomaxprocs, AForkedChildResizesOnItsOwn)
+{
+	auto world = [](int n) {
+		return run_main([n] {
+			for (int i = 0; i < 100; i++)
+				EXPECT_GE(urge_gomaxprocs(i % 2 ? 1 : n), 1);
+			EXPECT_TRUE(eventually([] { return procs_alive() == 1; }));
+			return 0;
+		});
+	};
+
+	EXPECT_EQ(0, world(8));
+	Outcome outcome = in_child([&] {
+		EXPECT_EQ(0, world(32));
+		EXPECT_EQ(0, world(2));
+	});
+	EXPECT_EXITED(0, outcome);
+	EXPECT_EQ(0, world(4));
+}
+
 TEST(Gomaxprocs, WithoutMemoryNothingChanges)
 {
 	if (!IS_ENABLED(CONFIG_FAULT_INJECTION))

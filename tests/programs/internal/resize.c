@@ -13,7 +13,7 @@
 #include "sched/allp.h"
 #include "tests/programs/check.h"
 
-enum { YIELDERS = 8, SLEEPERS = 64, CALLERS = 6, LOOPS = 4, SPAWNERS = 4, WAITERS = 8 };
+enum { YIELDERS = 8, SLEEPERS = 64, CALLERS = 6, LOOPS = 4, SPAWNERS = 4, WAITERS = 8, PAIRS = 8 };
 
 static uint32_t stop, resizing;
 static urge_waitgroup workers;
@@ -23,7 +23,7 @@ static uint64_t seed;
 static struct account {
 	uint64_t began, ended; /* of whatever happens exactly once */
 	uint64_t pad[6];
-} accounts[YIELDERS + SLEEPERS + CALLERS + LOOPS + SPAWNERS + WAITERS];
+} accounts[YIELDERS + SLEEPERS + CALLERS + LOOPS + SPAWNERS + WAITERS + PAIRS];
 static uint32_t naccounts;
 static uint64_t early, resizes;
 
@@ -138,6 +138,51 @@ static void waiter(void *arg)
 	urge_waitgroup_done(&workers);
 }
 
+struct receiver {
+	struct account *account;
+	urge_chan *chan;
+};
+
+/* What comes is what was sent, in order, each once. */
+static void receiver(void *arg)
+{
+	struct receiver *receiver = arg;
+	uint64_t n;
+
+	while (urge_recv(receiver->chan, &n) == 0) {
+		if (n != receiver->account->ended)
+			fail("received %llu, not %llu", (unsigned long long)n,
+			     (unsigned long long)receiver->account->ended);
+		receiver->account->ended++;
+	}
+	urge_chan_free(receiver->chan);
+	free(receiver);
+	urge_waitgroup_done(&workers);
+}
+
+static void sender(void *arg)
+{
+	struct account *account = arg;
+	struct receiver *to = malloc(sizeof(*to));
+	/* every other channel has no buffer */
+	urge_chan *chan = urge_chan_make(sizeof(uint64_t), (account - accounts) % 2 ? 0 : 16);
+
+	if (!to || !chan) {
+		fail("no memory");
+		exit(1);
+	}
+	*to = (struct receiver){ account, chan };
+	spawn(&workers, receiver, to);
+	while (!LOAD(stop)) {
+		uint64_t n = account->began++;
+
+		if (urge_send(chan, &n) != 0)
+			fail("urge_send");
+	}
+	urge_close_chan(chan);
+	urge_waitgroup_done(&workers);
+}
+
 static const struct work {
 	const char *name;
 	urge_fn fn;
@@ -146,6 +191,7 @@ static const struct work {
 	{ "yield", yielder, YIELDERS }, { "sleep", sleeper, SLEEPERS },
 	{ "syscall", caller, CALLERS }, { "loop", loop, LOOPS },
 	{ "spawn", spawner, SPAWNERS }, { "wait", waiter, WAITERS },
+	{ "channel", sender, PAIRS },
 };
 enum { WORKS = sizeof(works) / sizeof(works[0]) };
 
