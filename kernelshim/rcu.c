@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernelshim/rcu.h"
+
+char rcu_order;
