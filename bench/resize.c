@@ -17,16 +17,17 @@
 
 enum { PAIRS = 500, CALLS = 200, LOOPS = 2, YIELD_EVERY = 64 };
 
+struct pair {
+	urge_chan *there, *back;
+};
+
 static struct {
+	struct pair pairs[PAIRS];
 	uint32_t stop;
 	urge_waitgroup running;
 	uint64_t round_trips cacheline_aligned; /* in steps of 64 */
 	int64_t last_tick cacheline_aligned, largest_gap;
 } load;
-
-struct pair {
-	urge_chan *there, *back;
-};
 
 static bool stopped(void)
 {
@@ -42,7 +43,6 @@ static void answer(void *arg)
 		urge_send(pair->back, &n);
 	urge_chan_free(pair->there);
 	urge_chan_free(pair->back);
-	free(pair);
 	urge_waitgroup_done(&load.running);
 }
 
@@ -67,9 +67,8 @@ static void start_pairs(void)
 {
 	urge_waitgroup_add(&load.running, 2 * PAIRS);
 	for (int i = 0; i < PAIRS; i++) {
-		struct pair *pair = malloc(sizeof(*pair));
+		struct pair *pair = &load.pairs[i];
 
-		bench_check(pair ? 0 : -ENOMEM, "resize");
 		pair->there = urge_chan_make(sizeof(int64_t), 0);
 		pair->back = urge_chan_make(sizeof(int64_t), 0);
 		bench_check(pair->there && pair->back ? 0 : -ENOMEM, "urge_chan_make");
