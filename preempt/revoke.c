@@ -12,7 +12,8 @@
  * After its barrier sysmon sees that the thread is in the runtime, or the thread, entering later, sees
  * REVOKING; in the second case whoever wins the compare-and-swap has the P. The thread's way
  * into the runtime pays nothing: it tests the one word that it tests anyway, and the barrier is the
- * free half of an asymmetric pair.
+ * free half of an asymmetric pair. Where there is no membarrier the word has a bit, FENCE, all the time,
+ * which leads to a fence.
  *
  * A thread that comes back to its own code without a P, a stray, goes on until it enters the runtime,
  * where it asks for a P like somebody who returns from a declared call, or until sysmon finds that
@@ -37,7 +38,13 @@
 
 bool revoke_settle(struct m *mp)
 {
-	if (load_rlx_u32(&mp->attn) == 0 || cas_u32(&mp->attn, MATTN_REVOKING, 0))
+	uint32_t attn = load_rlx_u32(&mp->attn);
+
+	if (attn & MATTN_FENCE) {
+		smp_mb(); /* pairs with mb_rare in revokep */
+		attn = load_rlx_u32(&mp->attn);
+	}
+	if (attn & MATTN_REVOKING && cas_u32(&mp->attn, attn, attn & ~(uint32_t)MATTN_REVOKING))
 		return true;
 	if (!(load_rlx_u32(&mp->attn) & MATTN_REVOKED))
 		return true;
@@ -50,10 +57,11 @@ bool revoke_settle(struct m *mp)
 bool revokep(struct p *pp)
 {
 	struct m *mp = load_rlx_ptr(&pp->m);
+	const uint32_t none = have_membarrier ? 0 : MATTN_FENCE;
 	bool ours;
 
 	/* the goroutine that has stopped the world keeps its P */
-	if (!mp || world_stopping() || !cas_u32(&mp->attn, 0, MATTN_REVOKING))
+	if (!mp || world_stopping() || !cas_u32(&mp->attn, none, none | MATTN_REVOKING))
 		return false;
 	mb_rare(); /* pairs with the barrier in enter */
 	/* outside the runtime these do not change; pairs with the store_rel in leave */
@@ -62,7 +70,7 @@ bool revokep(struct p *pp)
 	       __atomic_load_n(&mp->p, __ATOMIC_RELAXED) == pp;
 	if (ours)
 		add_u32(&sched.nrevoked, 1);
-	if (!cas_u32(&mp->attn, MATTN_REVOKING, ours ? MATTN_REVOKED : 0)) {
+	if (!cas_u32(&mp->attn, none | MATTN_REVOKING, none | (ours ? MATTN_REVOKED : 0))) {
 		if (ours)
 			sub_u32(&sched.nrevoked, 1);
 		return false;
@@ -85,7 +93,7 @@ static void look_at_stray(struct m *mp, void *unused)
 	long call;
 
 	(void)unused;
-	if (load_rlx_u32(&mp->attn) != MATTN_REVOKED)
+	if (!(load_rlx_u32(&mp->attn) & MATTN_REVOKED))
 		return;
 	cpu = thread_cputime(tid);
 	if (cpu - mp->stray_cpu < STRAY_USED)

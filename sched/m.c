@@ -130,6 +130,8 @@ int minit(struct m *mp, const char *name)
 	err = altstack_install(&mp->altstack);
 	if (err)
 		return err;
+	mp->locks = 1; /* on g0, until a goroutine leaves the runtime */
+	store_rlx_u32(&mp->attn, have_membarrier ? 0 : MATTN_FENCE);
 	mp->tid_ = (uint32_t)thread_gettid();
 	mp->errno_at = tls_offset(&errno);
 	mp->eh_at = __cxa_get_globals ? tls_offset(__cxa_get_globals()) : 0;

@@ -165,6 +165,7 @@ enum {
 	MATTN_REVOKING =
 		2, /* sysmon is about to take the P; whoever clears this decides: see revoke.c */
 	MATTN_REVOKED = 4, /* the P has been taken */
+	MATTN_FENCE = 8,   /* always, where there is no membarrier: a full fence at each entry */
 };
 
 /* ---- m ------------------------------------------------------------------------------------- */

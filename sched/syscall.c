@@ -100,6 +100,8 @@ static void revoked_after(struct m *mp, struct g *old)
 
 struct m *enter_attn(struct m *mp)
 {
+	if (load_rlx_u32(&mp->attn) & MATTN_FENCE)
+		smp_mb(); /* pairs with mb_rare in exit_wait_for_others; see also revoke_settle */
 	if (load_rlx_u32(&mp->attn) & MATTN_ENDED)
 		world_ended(mp);
 	if (!revoke_settle(mp))

@@ -11,7 +11,11 @@
  */
 #include "tests/programs/check.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 enum { SLEEPERS = 200, LOOPS = 3, RACERS = 3 };
@@ -181,9 +185,31 @@ static void direct_stray(void)
 	print_outcomes(&before);
 }
 
-int main(void)
+/* As in a container whose filter forbids it: the program begins anew with it. */
+static void forbid_membarrier(char **argv)
 {
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "%d", errno);
+	printf("without membarrier\n");
+	unsetenv("NO_MEMBARRIER");
+	execv("/proc/self/exe", argv);
+	fail("execv: %d", errno);
+}
+
+int main(int argc, char **argv)
+{
+	(void)argc;
 	begin((int64_t)env_number("SECONDS", 120));
+	if (getenv("NO_MEMBARRIER"))
+		forbid_membarrier(argv);
 	run_both(start_many, NULL);
 	STORE(stop, 0);
 	urge_stats_read(&before);
