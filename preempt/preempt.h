@@ -33,7 +33,7 @@ void preempt_unblock(void);
 void preemptone(struct p *pp, bool seen_running);
 
 /* The same for one M that may have lost its P. */
-void preempt_stray(struct m *mp);
+void preempt_stray(struct m *mp, bool seen_running);
 
 /* The same, with the signal whatever the policy: when the world ends. */
 void preempt_discard(struct m *mp);
@@ -77,9 +77,10 @@ extern struct stw_times stw_times;
 
 /*
  * sysmon: takes pp away from its M, which is blocked in the kernel outside the runtime, and hands it
- * off. False: the M was in the runtime, or has come back.
+ * off; if it waits for a lock, to the goroutine that has been parked longest: it may hold the lock.
+ * False: the M was in the runtime, or has come back.
  */
-bool revokep(struct p *pp);
+bool revokep(struct p *pp, bool waits_for_lock);
 
 /*
  * On mp's thread, which has set mp->locks: does it have its P still? If not, mp->p is NULL now. To be

@@ -80,11 +80,11 @@ void preemptone(struct p *pp, bool seen_running)
 		signalM(mp, seen_running ? SIGNAL_SEEN_RUNNING : 0);
 }
 
-void preempt_stray(struct m *mp)
+void preempt_stray(struct m *mp, bool seen_running)
 {
 	store_rlx_u32(&mp->preempt, 1);
 	if (text.policy != URGE_PREEMPT_OFF)
-		signalM(mp, SIGNAL_SEEN_RUNNING);
+		signalM(mp, seen_running ? SIGNAL_SEEN_RUNNING : 0);
 }
 
 void preempt_discard(struct m *mp)

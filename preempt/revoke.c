@@ -28,6 +28,7 @@
 #include "kernelshim/clock.h"
 #include "kernelshim/threadstate.h"
 #include "sched/fatal.h"
+#include "sched/lockedm.h"
 #include "sched/m.h"
 #include "sched/p.h"
 #include "sched/proc.h"
@@ -54,7 +55,7 @@ bool revoke_settle(struct m *mp)
 	return false;
 }
 
-bool revokep(struct p *pp)
+bool revokep(struct p *pp, bool waits_for_lock)
 {
 	struct m *mp = load_rlx_ptr(&pp->m);
 	const uint32_t none = have_membarrier ? 0 : MATTN_FENCE;
@@ -81,7 +82,9 @@ bool revokep(struct p *pp)
 	mp->stray_cpu = thread_cputime((int)load_rlx_u32(&mp->tid));
 	store_rlx_ptr(&pp->m, NULL);
 	store_rel_u32(&pp->status, Pidle);
-	handoffp(pp);
+	/* whoever holds the lock that it waits for may be parked */
+	if (!waits_for_lock || load_rlx_u32(&pp->attn) || !parked_runs(pp))
+		handoffp(pp);
 	return true;
 }
 
@@ -101,7 +104,7 @@ static void look_at_stray(struct m *mp, void *unused)
 	if (thread_state(tid, &call) == THREAD_BLOCKED)
 		mp->stray_cpu = cpu;
 	else
-		preempt_stray(mp);
+		preempt_stray(mp, true);
 }
 
 int64_t strays_look(int64_t now)

@@ -150,8 +150,18 @@ static void stop_syscalls(void)
 	unlock(&sched.lock);
 }
 
+/* One that runs without a P, or is blocked in the kernel: it has stopped when it waits in its handler. */
+static void stop_stray(struct m *mp, void *left)
+{
+	if (load_rlx_u32(&mp->attn) & MATTN_REVOKED) {
+		preempt_stray(mp, false);
+		++*(uint32_t *)left;
+	}
+}
+
 static void stop(struct m *mp)
 {
+	const uint32_t nobody_wakes = 0;
 	uint32_t left;
 
 	lock(&sched.lock);
@@ -176,6 +186,14 @@ static void stop(struct m *mp)
 				preemptone(pp, false);
 		futex_wait(&world.stopwait.v, left, nanotime() + RETRY_NS);
 	}
+	/* nobody loses his P while the world is stopping */
+	do {
+		left = 0;
+		if (load_rlx_u32(&sched.nrevoked) > 0)
+			forEachM(stop_stray, &left);
+		if (left > 0)
+			futex_wait(&nobody_wakes, 0, nanotime() + RETRY_NS);
+	} while (left > 0);
 }
 
 static void start(void)

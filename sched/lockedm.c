@@ -89,22 +89,8 @@ struct g *parkedget(void)
 	gp = gqueue_pop(&parked->q);
 	if (gp)
 		store_rlx_u32(&parked->size, load_rlx_u32(&parked->size) - 1);
-	if (load_rlx_u32(&parked->wanted) > 0)
-		store_rlx_u32(&parked->wanted, gp ? load_rlx_u32(&parked->wanted) - 1 : 0);
 	unlock(&parked->lock);
 	return gp;
-}
-
-void parked_want(void)
-{
-	struct parkedq *parked = &sched.parked;
-
-	if (load_rlx_u32(&parked->size) == 0)
-		return;
-	lock(&parked->lock);
-	if (load_rlx_u32(&parked->wanted) < load_rlx_u32(&parked->size))
-		store_rlx_u32(&parked->wanted, load_rlx_u32(&parked->wanted) + 1);
-	unlock(&parked->lock);
 }
 
 static void release_waiting(struct m *mp, void *unused)

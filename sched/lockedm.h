@@ -36,21 +36,6 @@ bool stoplockedm(struct m *mp);
 struct g *parkedget(void);
 
 /*
- * sysmon: a thread is blocked on a futex, and one of those that wait in the handler may hold the lock
- * that it waits for. So they run ahead of all others, one for each thread that is found blocked so: else
- * whoever runs next blocks on the same lock, and soon all threads do.
- */
-void parked_want(void);
-
-/* One that has been wanted, NULL if none is. */
-static inline struct g *parked_wanted(void)
-{
-	if (likely(load_rlx_u32(&sched.parked.wanted) == 0))
-		return NULL;
-	return parkedget();
-}
-
-/*
  * Gives pp, which the caller owns, to the one that has waited longest. False: nobody waits. For a P
  * that finds no thread: the template thread, which would make one, may be waiting for a lock that one of
  * them holds.

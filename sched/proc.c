@@ -517,9 +517,7 @@ static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 	timers_run(pp, now);
 	if (unlikely(netpoll_due(now)))
 		poll_descriptors(pp, now);
-	gp = parked_wanted();
-	if (!gp)
-		gp = hog_due(pp, now);
+	gp = hog_due(pp, now);
 	if (gp)
 		return gp;
 	if (load_rlx_u64(&pp->schedtick) - pp->globtick >= GLOBAL_TICK) {

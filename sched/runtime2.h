@@ -335,7 +335,6 @@ struct parkedq {
 	struct mutex lock;
 	struct gqueue q;          /* lock */
 	struct atomic_u32 size;   /* lock writes */
-	struct atomic_u32 wanted; /* so many of them are to run before all others: see lockedm.h */
 };
 
 struct schedt {

@@ -229,9 +229,7 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *
 	over = now - pp->sysmon_schedwhen >= slice - slice / 8;
 	switch (look_at_thread(pp, mp, &call)) {
 	case THREAD_BLOCKED:
-		if (call == SYS_futex)
-			parked_want();
-		if (revokep(pp)) {
+		if (revokep(pp, call == SYS_futex)) {
 			run_backoff(false);
 			return INT64_MAX;
 		}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stopping the world: whatever counts, loops without a call, goroutines that come back from system
- * calls, and those that are started meanwhile, stands still between stop and start and goes on
+ * Stopping the world: whatever counts, loops without a call, in the program and in libc, goroutines
+ * that come back from system calls, declared and undeclared ones, and those that are started
+ * meanwhile, stands still between stop and start and goes on
  * afterwards. STOPS (1000) in a row; nested; by two who queue for it; while others start
  * goroutines.
  *
@@ -12,7 +13,7 @@
  */
 #include "tests/programs/check.h"
 
-enum { LOOPS = 4, COUNTERS = LOOPS + 3 };
+enum { LOOPS = 4, COUNTERS = LOOPS + 7 };
 
 /* On lines of their own. */
 static struct counter {
@@ -39,6 +40,29 @@ static void call_system(void *counter)
 		urge_entersyscall();
 		doze(((struct counter *)counter)->n % 16 ? 0 : 200 * URGE_US);
 		urge_exitsyscall();
+		((struct counter *)counter)->n++;
+	}
+	urge_waitgroup_done(&done);
+}
+
+/* The same without saying so. */
+static void call_undeclared(void *counter)
+{
+	while (!LOAD(stop)) {
+		doze(100 * URGE_US);
+		((struct counter *)counter)->n++;
+	}
+	urge_waitgroup_done(&done);
+}
+
+/* Holds malloc's lock much of the time. */
+static void loop_in_libc(void *counter)
+{
+	char text[64];
+
+	while (!LOAD(stop)) {
+		free(malloc(100 + ((struct counter *)counter)->n % 3000));
+		snprintf(text, sizeof(text), "%.17g", (double)((struct counter *)counter)->n / 3);
 		((struct counter *)counter)->n++;
 	}
 	urge_waitgroup_done(&done);
@@ -173,6 +197,10 @@ static int start(void *unused)
 		spawn(&done, loop, &counters[i]);
 	for (int i = 0; i < 2; i++)
 		spawn(&done, call_system, &counters[LOOPS + i]);
+	for (int i = 0; i < 2; i++) {
+		spawn(&done, call_undeclared, &counters[LOOPS + 2 + i]);
+		spawn(&done, loop_in_libc, &counters[LOOPS + 4 + i]);
+	}
 	stop_in_a_row(env_number("STOPS", 1000));
 	stop_nested();
 	if (resize)
