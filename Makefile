@@ -155,7 +155,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.cc,$(BUILD)/tests/%,$(wildcard tests/unit/
 LONG_TESTS := $(patsubst %.cc,$(BUILD)/%,$(wildcard tests/stress/*_test.cc tests/torture/*_test.cc))
 # Each C program of the tests comes twice: X with the archive, X.shared with the shared library.
 # Those in internal/ call what the library hides, and come once.
-TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/*.c))
+TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/*.c tests/torture/*.c))
 # These also in a third form, X.static: libc is then a part of the program.
 STATIC_PROGRAMS := $(BUILD)/tests/programs/return_among_others $(BUILD)/tests/programs/dump_goroutines
 INTERNAL_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/internal/*.c))
@@ -292,12 +292,18 @@ $(UNIT_TESTS) $(LONG_TESTS):
 
 # ---- running -------------------------------------------------------------------------------------
 
-.PHONY: run test bench
+.PHONY: run test bench torture
 run: $(BUILD)/urge-lab | deps-bench
 	$(BUILD)/urge-lab preempt $(RUN_FLAGS)
 
 bench: $(BUILD)/urge-bench | deps-bench
 	$(BUILD)/urge-bench $(BENCH_FLAGS)
+
+MINUTES ?= 1
+torture-programs := $(addprefix $(BUILD)/tests/,torture/libraries programs/park_libc)
+torture: $(torture-programs) $(torture-programs:%=%.shared) $(BUILD)/liburge-pins.so
+	URGE_BUILD=$(BUILD) MINUTES=$(MINUTES) tests/torture/libraries.sh
+	URGE_BUILD=$(BUILD) MINUTES=$(MINUTES) tests/programs/park_libc.sh
 
 # The runner builds, so that a configuration that does not is one failure among the counted ones.
 test: | deps-run deps-test
@@ -396,6 +402,7 @@ help:
 	@echo '  all             the libraries, urge-bench, urge-lab, the examples (default)'
 	@echo '  run             the preemption laboratory: tight loops that yield'
 	@echo '  test            all tests, in the configurations $(or $(CONFIG),default $(TEST_CONFIGS))'
+	@echo '  torture         real libraries under preemption, MINUTES=1 for each of their runs'
 	@echo '  check           $(CHECKS); each alone as check-NAME'
 	@echo '  format          rewrite the sources as check-format wants them'
 	@echo '  bench           the benchmarks'

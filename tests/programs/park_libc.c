@@ -1,32 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loops inside libc, one kind in each goroutine, beside a goroutine that sleeps: they hold malloc's
- * locks, stdio's, the loader's and a recursive one while they are preempted, and call back out of libc.
- * Their results are those of a plain run; the sleeper keeps being woken; each kind makes progress.
+ * Loops inside libc, one kind in each goroutine, as kinds.h says: they hold malloc's locks,
+ * stdio's, the loader's and a recursive one while they are preempted, and call back out of libc.
  */
-#include "tests/programs/check.h"
+#include "tests/programs/kinds.h"
 
 #include <dlfcn.h>
 #include <locale.h>
 #include <pwd.h>
 #include <stdint.h>
-
-static uint32_t stop;
-static urge_waitgroup done;
-
-static uint64_t mix(uint64_t sum, uint64_t value)
-{
-	return (sum ^ value) * UINT64_C(0x100000001b3);
-}
-
-static uint64_t mix_bytes(uint64_t sum, const void *bytes, size_t n)
-{
-	const unsigned char *p = bytes;
-
-	while (n-- > 0)
-		sum = mix(sum, *p++);
-	return sum;
-}
 
 /* ---- kinds: each turn gives the same sum for the same number ------------------------------ */
 
@@ -151,94 +133,14 @@ static uint64_t turn_mutex(uint64_t n)
 	return mix(n, 40);
 }
 
-static struct kind {
-	const char *name;
-	uint64_t (*turn)(uint64_t n);
-	uint32_t turns;
-} kinds[] = {
-	{ "malloc", turn_malloc, 0 }, { "printf", turn_printf, 0 }, { "qsort", turn_qsort, 0 },
-	{ "stdio", turn_stdio, 0 },   { "passwd", turn_passwd, 0 }, { "locale", turn_locale, 0 },
-	{ "dlopen", turn_dlopen, 0 }, { "mutex", turn_mutex, 0 },
-};
-
-enum { KINDS = sizeof(kinds) / sizeof(kinds[0]), EACH = 2, KNOWN = 64 };
-
-static uint64_t known[KINDS][KNOWN]; /* sums of a plain run */
-static uint32_t ticks;
-static int64_t worst;
-
-static void worker(void *arg)
-{
-	struct kind *kind = arg;
-	size_t k = (size_t)(kind - kinds);
-
-	for (uint64_t n = 0; !LOAD(stop); n++) {
-		uint64_t sum = kind->turn(n % KNOWN);
-
-		if (sum != known[k][n % KNOWN])
-			fail("%s, turn %d: another sum", kind->name, (int)n);
-		ADD(kind->turns, 1);
-	}
-	urge_waitgroup_done(&done);
-}
-
-static void sleeper(void *unused)
-{
-	(void)unused;
-	while (!LOAD(stop)) {
-		int64_t start = urge_now(), late;
-
-		urge_sleep(URGE_MS);
-		late = urge_now() - start - URGE_MS;
-		if (late > worst)
-			worst = late;
-		ADD(ticks, 1);
-	}
-	urge_waitgroup_done(&done);
-}
-
-static int start(void *unused)
-{
-	(void)unused;
-	urge_gomaxprocs((int)env_number("PROCS", 2));
-	spawn(&done, sleeper, NULL);
-	for (int i = 0; i < KINDS * EACH; i++)
-		spawn(&done, worker, &kinds[i % KINDS]);
-	urge_waitgroup_wait(&done);
-	return 0;
-}
-
-static bool enough(void)
-{
-	struct urge_stats stats;
-	bool all = LOAD(ticks) >= 200;
-
-	for (int i = 0; i < KINDS; i++)
-		all = all && LOAD(kinds[i].turns) >= 200;
-	urge_stats_read(&stats);
-	return all && stats.preempt_parked >= env_number("PARKED", 2000);
-}
-
-static void direct(void)
-{
-	WAIT_UNTIL(enough());
-	STORE(stop, 1);
-}
-
 int main(void)
 {
-	struct urge_stats before;
+	static struct kind table[] = {
+		{ "malloc", turn_malloc, 0 }, { "printf", turn_printf, 0 },
+		{ "qsort", turn_qsort, 0 },   { "stdio", turn_stdio, 0 },
+		{ "passwd", turn_passwd, 0 }, { "locale", turn_locale, 0 },
+		{ "dlopen", turn_dlopen, 0 }, { "mutex", turn_mutex, 0 },
+	};
 
-	begin((int64_t)env_number("SECONDS", 120));
-	for (size_t i = 0; i < KINDS; i++)
-		for (uint64_t n = 0; n < KNOWN; n++)
-			known[i][n] = kinds[i].turn(n);
-	urge_set_time_slice((int64_t)env_number("SLICE", 100) * URGE_US);
-	urge_stats_read(&before);
-	run_both(start, direct);
-	for (int i = 0; i < KINDS; i++)
-		printf("%s: %u turns\n", kinds[i].name, kinds[i].turns);
-	printf("%u ticks, the latest %lld us late\n", ticks, (long long)(worst / URGE_US));
-	print_outcomes(&before);
-	return finish();
+	return run_kinds(table, sizeof(table) / sizeof(table[0]));
 }
