@@ -9,8 +9,9 @@
  * For 3 the set is nested in that of sysmon's waiting point, but only while neither of the others
  * looks: a second waiter is woken at each event, which costs a busy server a tenth. So when the M of
  * 1 leaves, it tells sysmon (watching), which looks after an interval: does an M sleep there again,
- * then it stops watching; has a P looked for itself meanwhile, it comes again later (the interval
- * doubles, up to a millisecond); otherwise it nests the set, and sleeps until there is an event.
+ * then it stops watching; has a P looked for itself meanwhile, or gone from goroutine to goroutine,
+ * at the end of which it will look, sysmon comes again later (the interval doubles, up to a
+ * millisecond); otherwise it nests the set, and sleeps until there is an event.
  *
  *	the M that leaves		sysmon
  *	claimed = 0			watching = 0
@@ -25,6 +26,7 @@
 
 #include "kernelshim/clock.h"
 #include "kernelshim/epoll.h"
+#include "sched/allp.h"
 #include "sched/boot.h"
 #include "sched/exit.h"
 #include "sched/notify.h"
@@ -51,6 +53,7 @@ static struct {
 	struct atomic_i64 looked;      /* when an M did last */
 	struct atomic_u32 watching;    /* sysmon looks after us */
 	struct atomic_i64 interval;    /* sysmon */
+	uint64_t switches;             /* sysmon: of all Ps, at its last look */
 	struct atomic_u32 nested;      /* sysmon */
 } netpoll;
 
@@ -202,6 +205,19 @@ static void nest(bool on)
 	store_rlx_u32(&netpoll.nested, on);
 }
 
+/* A P has looked since the last time, or will soon. */
+static bool looked_after(int64_t now)
+{
+	int64_t ago = now - load_rlx_i64(&netpoll.looked);
+	uint64_t switches = 0, before = netpoll.switches;
+
+	for_each_p(pp)
+		switches += load_rlx_u64(&pp->schedtick) + load_rlx_u64(&pp->inherits);
+	netpoll.switches = switches;
+	return ago < load_rlx_i64(&netpoll.interval) ||
+	       (ago < SYSMON_LOOK_MAX && switches != before);
+}
+
 int64_t netpoll_sysmon(int64_t now, bool event)
 {
 	int64_t interval = load_rlx_i64(&netpoll.interval);
@@ -212,8 +228,10 @@ int64_t netpoll_sysmon(int64_t now, bool event)
 		return INT64_MAX;
 	if (event && !netpoll_sleeps()) {
 		n = look(&q);
-		if (n > 0)
+		if (n > 0) {
 			injectglist(&q, n);
+			store_rlx_i64(&netpoll.interval, LOOK_PERIOD);
+		}
 	}
 	if (!netpoll_wanted()) {
 		nest(false);
@@ -223,13 +241,12 @@ int64_t netpoll_sysmon(int64_t now, bool event)
 			return INT64_MAX;
 		store_rlx_u32(&netpoll.watching, 1);
 	}
-	if (now - load_rlx_i64(&netpoll.looked) < interval) {
+	if (looked_after(now)) {
 		nest(false);
 		interval = interval * 2 < SYSMON_LOOK_MAX ? interval * 2 : SYSMON_LOOK_MAX;
 		store_rlx_i64(&netpoll.interval, interval);
 		return now + interval;
 	}
-	store_rlx_i64(&netpoll.interval, LOOK_PERIOD);
 	nest(true);
 	return load_rlx_u32(&netpoll.nested) ? INT64_MAX : now + LOOK_PERIOD;
 }
