@@ -20,6 +20,7 @@
 #include "sched/latency.h"
 #include "sched/lock.h"
 #include "sched/m.h"
+#include "sched/osthread.h"
 #include "sched/proc.h"
 #include "sched/runq.h"
 #include "sched/stack.h"
@@ -357,6 +358,8 @@ void goexit_after(struct m *mp, struct g *old)
 	casgstatus(old, Grunning, Gdead);
 	if (unlikely(mp->pins > 0))
 		pins_clear(mp, old);
+	if (unlikely(old->bound & BOUND_LOCKED))
+		osthread_goexit(mp, old);
 	count(mp->p, exited, 1);
 	gfput(mp->p, old);
 }

@@ -621,6 +621,15 @@ static bool wait_in_netpoll(struct m *mp)
 	return mp->p != NULL;
 }
 
+/* An M that runs one goroutine only: that one is the next of its P already, back from a call. */
+static bool take_own(struct m *mp)
+{
+	struct p *pp = mp->p;
+
+	return load_rlx_u32(&pp->attn) == 0 && load_rlx_ptr(&pp->runnext) == mp->lockedg &&
+	       cas_ptr(&pp->runnext, mp->lockedg, NULL);
+}
+
 /* The next goroutine to run, whatever it takes; NULL: the thread is to end. On g0. */
 static struct g *findrunnable(struct m *mp, bool *inherit)
 {
@@ -632,8 +641,14 @@ static struct g *findrunnable(struct m *mp, bool *inherit)
 			mp->nextg = NULL;
 			startlockedm(mp, gp);
 		}
+		if (unlikely(mp->ends)) {
+			handoffp(releasep(mp));
+			return NULL;
+		}
 		if (unlikely(mp->lockedg)) {
-			*inherit = false;
+			*inherit = mp->p && take_own(mp);
+			if (*inherit)
+				return mp->lockedg;
 			return stoplockedm(mp) ? mp->lockedg : NULL;
 		}
 		if (!mp->p) {

@@ -148,7 +148,8 @@ struct gtop {
 	uint64_t parentgoid;
 	struct deadline deadline;
 	uint64_t eh_caught; /* __cxa_eh_globals while it does not run */
-	uint32_t eh_uncaught, unused_;
+	uint32_t eh_uncaught;
+	uint32_t threadlocks; /* depth of urge_lock_os_thread */
 	void *asan_fake_stack;
 	char name[24];
 	struct urge_ctx *ctx;   /* that it is bound to, or NULL: see ctx.c */
@@ -198,6 +199,7 @@ struct m {
 	bool incall;        /* between entersyscall and exitsyscall */
 	uint32_t pins;      /* depth of urge_pin_begin: do not move */
 	struct g *lockedg;  /* the one goroutine that may run here; NULL: any */
+	bool ends;          /* its goroutine has ended locked to it */
 	struct g *nextg;    /* pick_next has taken it from the queue for its own M */
 	uint32_t deferrals; /* requests that deferredg has been left alone for, to see it move on */
 	struct g *deferredg;

@@ -71,7 +71,9 @@ static void print_m(struct m *mp, void *arg)
 	field(out, " locks=", mp->locks);
 	field_flag(out, " dying=0 spinning=", mp->spinning);
 	field_flag(out, " blocked=", load_rlx_u32(&mp->park) == 0 && !gp && !pp);
-	fdp_str(out, " lockedg=nil\n");
+	gp = __atomic_load_n(&mp->lockedg, __ATOMIC_RELAXED);
+	field_or_nil(out, " lockedg=", gp != NULL, gp ? (int64_t)gp->goid : 0);
+	fdp_char(out, '\n');
 }
 
 static bool print_g(struct g *gp, void *arg)
@@ -89,7 +91,9 @@ static bool print_g(struct g *gp, void *arg)
 	fdp_char(out, '(');
 	fdp_str(out, waitreason_words(status == Gwaiting ? gp->waitreason : WAIT_NONE));
 	field_or_nil(out, ") m=", mp != NULL, mp ? mp->id : 0);
-	fdp_str(out, " lockedm=nil\n");
+	mp = gp->bound & BOUND_LOCKED ? load_rlx_ptr(&gp->m) : NULL;
+	field_or_nil(out, " lockedm=", mp != NULL, mp ? mp->id : 0);
+	fdp_char(out, '\n');
 	return true;
 }
 

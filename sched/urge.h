@@ -500,6 +500,15 @@ URGE_API void urge_pin_begin(void);
 URGE_API void urge_pin_end(void);
 
 /*
+ * Locks the goroutine to its thread, which then runs nothing else, until it has unlocked as often:
+ * for what belongs to a thread (a graphics context, a namespace, a signal mask). It may be preempted,
+ * and block, like any other. A goroutine that ends locked ends its thread, unless that is the process's
+ * first. Goroutine; elsewhere no effect. An unlock without a lock has none either.
+ */
+URGE_API void urge_lock_os_thread(void);
+URGE_API void urge_unlock_os_thread(void);
+
+/*
  * Between the two calls somebody outside the runtime (a thread, a device) may wake goroutines:
  * no deadlock is reported. Counts: each begin needs its end. Any thread, also before boot.
  */

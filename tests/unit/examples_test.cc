@@ -43,6 +43,15 @@ TEST(Examples, TenRefusesOtherArguments)
 	EXPECT_EXITED(1, in_child(program("examples/ten", { "sleep", "block" })));
 }
 
+TEST(Examples, KilloneEndsAThread)
+{
+	Outcome killone = in_child(program("examples/killone"));
+
+	EXPECT_EXITED(0, killone);
+	EXPECT_EQ("a thread was locked, and has ended\n", killone.out);
+	EXPECT_EQ("", killone.err);
+}
+
 TEST(Examples, TheWorldStopsBesideAnEndlessLoop)
 {
 	if (sanitized())

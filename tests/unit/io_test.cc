@@ -73,8 +73,7 @@ int dial(const struct sockaddr_in &addr)
 	return fd;
 }
 
-/* How many descriptors the process has open. */
-/* The program's: those of the runtime are numbered higher. */
+/* How many descriptors the program has open: those of the runtime are numbered higher. */
 int open_fds()
 {
 	DIR *dir = opendir("/proc/self/fd");
