@@ -13,13 +13,29 @@
 #include <string.h>
 
 static const struct workload *const workloads[] = {
-	&yield_workload,      &spawn_workload,         &chan_workload,
-	&select_workload,     &ring_workload,          &mutex_workload,
-	&sema_workload,       &mem_100k_workload,      &mem_100k_s64k_workload,
-	&mem_1m_workload,     &mem_1m_s64k_workload,   &timer_workload,
-	&timer_1s_workload,   &preempt_sleep_workload, &preempt_thr_workload,
-	&idle_park_workload,  &idle_one_workload,      &idle_tick_workload,
-	&resize_1_2_workload, &resize_2_8_workload,    NULL,
+	&yield_workload,
+	&spawn_workload,
+	&chan_workload,
+	&select_workload,
+	&ring_workload,
+	&mutex_workload,
+	&sema_workload,
+	&mem_100k_workload,
+	&mem_100k_s64k_workload,
+	&mem_1m_workload,
+	&mem_1m_s64k_workload,
+	&timer_workload,
+	&timer_1s_workload,
+	&preempt_sleep_workload,
+	&preempt_thr_workload,
+	&idle_park_workload,
+	&idle_one_workload,
+	&idle_tick_workload,
+	&syscall_workload,
+	&syscall_threads_workload,
+	&resize_1_2_workload,
+	&resize_2_8_workload,
+	NULL,
 };
 
 static const char usage[] =

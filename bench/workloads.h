@@ -24,5 +24,7 @@ extern const struct workload preempt_sleep_workload, preempt_thr_workload;
 extern const struct workload idle_park_workload, idle_one_workload, idle_tick_workload;
 /* resize.c */
 extern const struct workload resize_1_2_workload, resize_2_8_workload;
+/* syscall.c */
+extern const struct workload syscall_workload, syscall_threads_workload;
 
 #endif

@@ -206,6 +206,7 @@ struct m {
 	const void *parked_at; /* the signal frame while it waits in the handler */
 	struct p *oldp;        /* the P that entersyscall let go of */
 	uint32_t syscalltick;  /* oldp->syscalltick at entersyscall */
+	int64_t callstart;     /* of a call whose P was handed off at once, else 0 */
 	uint32_t rand;
 	uint32_t unmeasured; /* see latency.h */
 	struct afterswitch after;

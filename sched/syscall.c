@@ -10,10 +10,16 @@
  *	cas(status, Psyscall, Prunning)		cas(status, Psyscall, Pidle)
  *
  * One of them fails. syscalltick guards against a sysmon that looked at a former call.
+ *
+ * A program whose calls block has a thousand of them begun one look of sysmon's after the other, each
+ * with a P idle meanwhile. So it is noted whether calls turn out long, and while they do a P that
+ * others wait for is handed off at the beginning of the call. A short call then costs a wake-up in
+ * vain, and counts as much as several long ones.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/syscall.h"
 
+#include "kernelshim/clock.h"
 #include "preempt/preempt.h"
 #include "sched/boot.h"
 #include "sched/exit.h"
@@ -30,6 +36,19 @@
 #include "sched/sysmon.h"
 #include "sched/time.h"
 #include "sched/urge.h"
+
+enum { LONG_CALL = 20 * 1000 /* ns */, LONG_CALLS_MAX = 16, SHORT_CALL_COUNTS = 4 };
+
+/* Long calls less short ones, of late; from SHORT_CALL_COUNTS on the next ones are expected to be long. */
+static struct atomic_i32 long_calls;
+
+void syscall_was(bool lengthy)
+{
+	int32_t n = load_rlx_i32(&long_calls) + (lengthy ? 1 : -SHORT_CALL_COUNTS);
+
+	/* an update that is lost among others is one of many */
+	store_rlx_i32(&long_calls, n < 0 ? 0 : n < LONG_CALLS_MAX ? n : LONG_CALLS_MAX);
+}
 
 void entersyscall(struct m *mp)
 {
@@ -57,12 +76,21 @@ void entersyscall(struct m *mp)
 	}
 }
 
+static bool others_wait(const struct p *pp)
+{
+	return !runqempty(pp) || globrunqsize() > 0;
+}
+
 void urge_entersyscall(void)
 {
 	struct m *mp = enter();
 
-	if (mp)
-		entersyscall(mp);
+	if (!mp)
+		return;
+	entersyscall(mp);
+	if (load_rlx_i32(&long_calls) >= SHORT_CALL_COUNTS && others_wait(mp->oldp) &&
+	    syscall_retake(mp->oldp))
+		mp->callstart = nanotime();
 	/* locks stays at 1: nothing here is preempted, and no other call is allowed */
 }
 
@@ -142,12 +170,16 @@ void exitsyscall(void)
 
 void urge_exitsyscall(void)
 {
-	const struct m *mp = getm();
+	struct m *mp = getm();
 
 	if (!mp || !mp->curg)
 		return;
 	if (!mp->incall)
 		fatal("urge_exitsyscall without urge_entersyscall");
+	if (mp->callstart) {
+		syscall_was(nanotime() - mp->callstart >= LONG_CALL);
+		mp->callstart = 0;
+	}
 	exitsyscall();
 	leave();
 }
@@ -194,7 +226,7 @@ int urge_blocking(int (*fn)(void *), void *arg)
 	check_stack(mp->curg);
 	mp->after.arg = &b;
 	entersyscall(mp);
-	if (!runqempty(mp->oldp) || globrunqsize() > 0)
+	if (others_wait(mp->oldp))
 		syscall_retake(mp->oldp); /* it will be long: no waiting for sysmon */
 	switch_to(mp, mp->curg, &mp->g0, blocking_after);
 	leave();

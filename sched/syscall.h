@@ -9,6 +9,9 @@
 void entersyscall(struct m *mp);
 void exitsyscall(void);
 
+/* A call has turned out long, or short. */
+void syscall_was(bool lengthy);
+
 /* sysmon: takes pp away from the M that is in a system call with it. False: it has come back. */
 bool syscall_retake(struct p *pp);
 

@@ -152,6 +152,7 @@ static int64_t look_at_syscall(struct p *pp, int64_t now, bool waits)
 			return pp->sysmon_syscallwhen + syscall_look;
 	}
 	if (syscall_retake(pp)) {
+		syscall_was(true);
 		in_vain = 0;
 		syscall_look = SYSCALL_LOOK_MIN;
 	}
