@@ -165,6 +165,8 @@ _Noreturn void world_ended(struct m *mp)
 	mp->curg = NULL;
 	mp->p = NULL;
 	mp->after.fn = NULL;
+	/* with frames below, if its goroutine was in urge_blocking: they will never return */
+	sanitizer_reuse((void *)mp->g0.stack_lo, (uintptr_t)mp->g0.ctx.sp - mp->g0.stack_lo);
 	sanitizer_start_switch(NULL, (void *)mp->g0.stack_lo, mp->g0.stack_hi - mp->g0.stack_lo,
 			       mp->g0.tsan_fiber);
 	context_load(&mp->g0.ctx);

@@ -126,21 +126,30 @@ TEST_P(Programs, SigquitDumpsEveryGoroutineAndEndsWithStatus2)
 
 TEST_P(Programs, SchedtraceIsGos)
 {
-	std::string n = "[0-9]+", numbers = "\\[ ([0-9]+ )+\\]";
-	std::string line = "SCHED " + n + "ms: gomaxprocs=" + n + " idleprocs=" + n +
-			   " threads=" + n + " spinningthreads=" + n + " needspinning=" + n +
-			   " idlethreads=" + n + " runqueue=" + n + " " + numbers +
-			   " schedticks=" + numbers;
+	std::string n = "[0-9]+";
 	Child child(test_program("dump_goroutines", {}, { "URGEDEBUG=schedtrace=20" }));
-	int good = 0;
+	int good = 0, before = -1;
 
 	ASSERT_TRUE(child.said("ready\n"));
 	ASSERT_TRUE(child.complained("\nSCHED ", 5));
 	child.send(SIGKILL);
 	Outcome trace = child.finish();
 	std::istringstream lines(trace.err);
-	for (std::string text; std::getline(lines, text); good++)
-		EXPECT_TRUE(fits(text, line)) << text;
+	for (std::string text; std::getline(lines, text); good++) {
+		int ms = 0, procs = 0;
+
+		ASSERT_EQ(2, sscanf(text.c_str(), "SCHED %dms: gomaxprocs=%d", &ms, &procs))
+			<< text;
+		EXPECT_GT(ms, before) << text;
+		before = ms;
+		std::string each = "\\[ ([0-9]+ ){" + std::to_string(procs) + "}\\]";
+		EXPECT_TRUE(fits(text, "SCHED " + n + "ms: gomaxprocs=" + n + " idleprocs=" + n +
+					       " threads=" + n + " spinningthreads=" + n +
+					       " needspinning=" + n + " idlethreads=" + n +
+					       " runqueue=" + n + " " + each +
+					       " schedticks=" + each))
+			<< text;
+	}
 	EXPECT_GE(good, 3) << trace;
 }
 
