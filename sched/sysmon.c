@@ -76,14 +76,15 @@ struct atomic_u32 sysmon_watching;
 struct atomic_i64 time_slice = { CONFIG_TIME_SLICE_US * INT64_C(1000) };
 
 static struct atomic_u32 stop, suspected, syscall_pending;
-static int64_t syscall_look = SYSCALL_LOOK_MIN, run_look = RUN_LOOK_MIN;
+static struct atomic_i64 syscall_look = { SYSCALL_LOOK_MIN }; /* sysmon writes */
+static struct atomic_i64 run_look = { RUN_LOOK_MIN };         /* the same */
 static int in_vain, run_looks_in_vain;
 
 /* So long after it has begun to run, a goroutine is looked at first. */
 static int64_t first_look(void)
 {
 	int64_t slice = load_rlx_i64(&time_slice);
-	int64_t look = __atomic_load_n(&run_look, __ATOMIC_RELAXED);
+	int64_t look = load_rlx_i64(&run_look);
 
 	return look < slice ? look : slice;
 }
@@ -115,8 +116,7 @@ void sysmon_watch_syscall(void)
 {
 	if (load_rlx_u32(&syscall_pending) || xchg_u32(&syscall_pending, 1))
 		return;
-	waitpoint_lower(&sysmon_point,
-			nanotime() + __atomic_load_n(&syscall_look, __ATOMIC_RELAXED));
+	waitpoint_lower(&sysmon_point, nanotime() + load_rlx_i64(&syscall_look));
 }
 
 void sysmon_suspect_deadlock(void)
@@ -148,13 +148,13 @@ static int64_t look_at_syscall(struct p *pp, int64_t now, bool waits)
 	if (load_rlx_u32(&pp->attn) == 0) {
 		if (!waits)
 			return INT64_MAX;
-		if (now - pp->sysmon_syscallwhen < syscall_look)
-			return pp->sysmon_syscallwhen + syscall_look;
+		if (now - pp->sysmon_syscallwhen < load_rlx_i64(&syscall_look))
+			return pp->sysmon_syscallwhen + load_rlx_i64(&syscall_look);
 	}
 	if (syscall_retake(pp)) {
 		syscall_was(true);
 		in_vain = 0;
-		syscall_look = SYSCALL_LOOK_MIN;
+		store_rlx_i64(&syscall_look, SYSCALL_LOOK_MIN);
 	}
 	return INT64_MAX;
 }
@@ -187,7 +187,7 @@ static enum thread_state look_at_thread(struct p *pp, const struct m *mp, long *
 /* The interval of first looks grows while there is nobody to take a P from. */
 static void run_backoff(bool in_vain_again)
 {
-	int64_t look = run_look;
+	int64_t look = load_rlx_i64(&run_look);
 
 	if (!in_vain_again) {
 		run_looks_in_vain = 0;
@@ -195,7 +195,7 @@ static void run_backoff(bool in_vain_again)
 	} else if (++run_looks_in_vain > RUN_LOOKS_IN_VAIN) {
 		look = min_i64(look * 2, RUN_LOOK_MAX);
 	}
-	__atomic_store_n(&run_look, look, __ATOMIC_RELAXED);
+	store_rlx_i64(&run_look, look);
 }
 
 /*
@@ -295,8 +295,8 @@ static void syscall_backoff(void)
 		return;
 	mb_rare(); /* pairs with mb_frequent in urge_entersyscall: its status is seen */
 	if (++in_vain > SYSCALL_LOOKS_IN_VAIN)
-		__atomic_store_n(&syscall_look, min_i64(syscall_look * 2, SYSCALL_LOOK_MAX),
-				 __ATOMIC_RELAXED);
+		store_rlx_i64(&syscall_look,
+			      min_i64(load_rlx_i64(&syscall_look) * 2, SYSCALL_LOOK_MAX));
 }
 
 /*

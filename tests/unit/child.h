@@ -27,6 +27,13 @@ static inline bool sanitized()
 	return IS_ENABLED(CONFIG_ASAN) || IS_ENABLED(CONFIG_TSAN);
 }
 
+/* In a test whose thread blocks in the kernel and has to hear of the world's end. */
+#define SKIP_WHERE_SIGNALS_WAIT()                                                                  \
+	do {                                                                                       \
+		if (IS_ENABLED(CONFIG_TSAN))                                                       \
+			GTEST_SKIP() << "ThreadSanitizer keeps signals until a call is over";      \
+	} while (0)
+
 /* How a child ended, and what it printed. */
 struct Outcome {
 	int status = 0;
