@@ -119,7 +119,7 @@ void asyncpreempt2(void)
 {
 	struct m *mp = getm();
 
-	mp->locks = 1;
+	__atomic_store_n(&mp->locks, 1, __ATOMIC_RELAXED);
 	barrier();
 	if (load_rlx_u32(&mp->attn) & MATTN_ENDED) /* as in enter */
 		world_ended(mp);

@@ -161,7 +161,7 @@ void world_mexit(struct m *mp)
 
 _Noreturn void world_ended(struct m *mp)
 {
-	mp->locks = 1;
+	__atomic_store_n(&mp->locks, 1, __ATOMIC_RELAXED);
 	mp->curg = NULL;
 	mp->p = NULL;
 	mp->after.fn = NULL;

@@ -96,7 +96,7 @@ void leave_preempted(struct m *mp)
 	if (gp->nopreempt || gp->preempt_off || mp->pins > 0)
 		return;
 	count(mp->p, deferred, 1);
-	mp->locks = 1;
+	__atomic_store_n(&mp->locks, 1, __ATOMIC_RELAXED);
 	gopreempt();
 	__atomic_store_n(&getm()->locks, 0, __ATOMIC_RELEASE); /* pairs with load_acq in revoke */
 }

@@ -40,7 +40,7 @@ static inline struct m *enter(void)
 		return NULL;
 	if (unlikely(mp->locks != 0))
 		enter_misuse(mp);
-	mp->locks = 1;
+	__atomic_store_n(&mp->locks, 1, __ATOMIC_RELAXED);
 	barrier(); /* before everything that follows, for the handler on this thread */
 	if (unlikely(load_rlx_u32(&mp->attn)))
 		return enter_attn(mp);

@@ -47,7 +47,7 @@ struct slab {
 	size_t size;
 	struct slab *next, *prev; /* in partial[class] while free != 0 */
 	uint32_t free;            /* bit per stack that is ours */
-	uint32_t dirty;           /* of these, those with pages to be given back */
+	struct atomic_u32 dirty;  /* of these, those with pages to be given back */
 	uint32_t stale; /* of these, those that were so when stack_scrub_idle last looked */
 	uint32_t guarded;
 	uint8_t class_;
@@ -239,7 +239,7 @@ struct g *stack_alloc(unsigned class_, uint32_t max, uint32_t *n)
 		struct g *gp = slab_headers(s) + i;
 
 		s->free &= s->free - 1;
-		s->dirty &= s->free;
+		store_rlx_u32(&s->dirty, load_rlx_u32(&s->dirty) & s->free);
 		gp->schedlink = list;
 		list = gp;
 		++*n;
@@ -325,7 +325,7 @@ void stack_release(struct g *list)
 		if (!s->free)
 			list_insert(&stacks.partial[s->class_], s);
 		s->free |= bit;
-		s->dirty |= bit;
+		store_rlx_u32(&s->dirty, load_rlx_u32(&s->dirty) | bit);
 		if (s->free == (uint32_t)((UINT64_C(1) << s->n) - 1)) {
 			list_remove(&stacks.partial[s->class_], s);
 			slab_unmap(s);
@@ -341,16 +341,17 @@ bool stack_scrub_idle(void)
 	for (uint32_t i = 0; i < load_acq_u32(&stacks.nslabs); i++) {
 		struct slab *s = &stacks.slabs[i];
 
-		if (!s->dirty) /* a look without the lock: what is missed is seen next time */
+		/* a look without the lock: what is missed is seen next time */
+		if (!load_rlx_u32(&s->dirty))
 			continue;
 		lock(&stacks.lock);
 		if (load_rlx_ptr(&s->base)) {
-			s->stale &= s->dirty;
-			s->dirty &= ~s->stale;
+			s->stale &= load_rlx_u32(&s->dirty);
+			store_rlx_u32(&s->dirty, load_rlx_u32(&s->dirty) & ~s->stale);
 			for (uint32_t d = s->stale; d; d &= d - 1)
 				stack_scrub(s, (unsigned)__builtin_ctz(d));
-			s->stale = s->dirty;
-			more |= s->dirty != 0;
+			s->stale = load_rlx_u32(&s->dirty);
+			more |= s->stale != 0;
 		}
 		unlock(&stacks.lock);
 	}
@@ -373,7 +374,7 @@ void stack_release_all(bool (*keep)(const struct g *gp))
 			if (s->free)
 				list_remove(&stacks.partial[s->class_], s);
 			s->free = 0;
-			s->dirty = 0;
+			store_rlx_u32(&s->dirty, 0);
 			for (unsigned k = 0; k < s->n; k++)
 				store_rlx_u32(&slab_headers(s)[k].status, Gdead);
 			continue;

@@ -28,6 +28,9 @@ TEST(Examples, TenRunsTheLastOneFirst)
 
 TEST(Examples, TenBlockedForEverIsADeadlock)
 {
+	if (IS_ENABLED(CONFIG_TSAN))
+		GTEST_SKIP()
+			<< "ThreadSanitizer has a thread of its own, which might wake somebody";
 	Outcome ten = in_child(program("examples/ten", { "block" }, no_preemption));
 
 	EXPECT_EXITED(2, ten);
