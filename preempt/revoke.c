@@ -49,7 +49,7 @@ bool revoke_settle(struct m *mp)
 		return true;
 	if (!(load_rlx_u32(&mp->attn) & MATTN_REVOKED))
 		return true;
-	mp->p = NULL;
+	__atomic_store_n(&mp->p, NULL, __ATOMIC_RELAXED);
 	sub_u32(&sched.nrevoked, 1);
 	and_u32(&mp->attn, ~(uint32_t)MATTN_REVOKED);
 	return false;

@@ -238,6 +238,8 @@ int urge_main(int (*fn)(void *), void *arg)
 		goto fini;
 	preempt_unblock();
 	schedule_loop();
+	if (!world_exiting()) /* pairs with store_rel in world_end, behind which the result is */
+		throw_("urge_main: the scheduler has returned");
 	world_mexit(sched.m0);
 	err = boot.result;
 	if (boot.threads) {

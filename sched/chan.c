@@ -405,7 +405,9 @@ urge_chan *urge_chan_make(size_t elem_size, size_t capacity)
 	memset(c, 0, sizeof(*c));
 	c->elem_size = (uint32_t)elem_size;
 	c->cap = capacity;
-	if (mp && have_membarrier && load_rlx_i32(&sched.gomaxprocs) == 1)
+	/* ThreadSanitizer knows of atomic instructions, not of barriers that others make us execute */
+	if (mp && have_membarrier && !IS_ENABLED(CONFIG_TSAN) &&
+	    load_rlx_i32(&sched.gomaxprocs) == 1)
 		c->lock.owner = mp->p;
 	return c;
 }

@@ -79,7 +79,7 @@ static inline void runq_prefetch(const struct p *pp, uint32_t h, uint32_t t)
 	const struct g *next;
 	uintptr_t line;
 
-	if (t - h <= 3)
+	if (t - h <= 3 || IS_ENABLED(CONFIG_TSAN)) /* a thief may have them: it is but a guess */
 		return;
 	__builtin_prefetch(slot_load(pp, h + 3), 1);
 	next = slot_load(pp, h + 1);
