@@ -6,6 +6,7 @@
 #include "kernelshim/altstack.h"
 #include "kernelshim/compiler.h"
 #include "kernelshim/fault.h"
+#include "kernelshim/sanitizer.h"
 #include "kernelshim/sys.h"
 #include "kernelshim/vm.h"
 #include <errno.h>
@@ -37,6 +38,7 @@ static void unmap(struct altstack *stack)
 {
 	size_t page = vm_page_size();
 
+	sanitizer_release((void *)vm_release); /* pairs with altstack_install and vm_reserve */
 	sys_call2(SYS_munmap, sys_ptr((char *)stack->base - page), (long)(stack->size + page));
 }
 
@@ -52,6 +54,7 @@ int altstack_install(struct altstack *stack)
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (sys_is_error(low))
 		return (int)low;
+	sanitizer_acquire((void *)vm_release); /* pairs with unmap and vm_release */
 	stack->base = (char *)low + page;
 	stack->size = size;
 	err = sys_call3(SYS_mprotect, sys_ptr(stack->base), (long)size, PROT_READ | PROT_WRITE);

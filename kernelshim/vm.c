@@ -53,15 +53,13 @@ enum batch_way {
 	BATCH_NONE,
 };
 
-/* Stands for the kernel's lock: an address is mapped anew after whoever had it gave it up. */
-static char address_space;
-
 static long map_anon(size_t len, int prot)
 {
 	long addr = sys_call6(SYS_mmap, 0, (long)len, prot,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	sanitizer_acquire(&address_space); /* pairs with vm_release */
+	sanitizer_acquire(
+		(void *)vm_release); /* it had been given up before: pairs with vm_release */
 	return addr;
 }
 
@@ -116,7 +114,7 @@ void *vm_reserve(size_t len, size_t align)
 
 int vm_release(void *addr, size_t len)
 {
-	sanitizer_release(&address_space); /* pairs with map_anon */
+	sanitizer_release((void *)vm_release); /* pairs with map_anon and altstack_install */
 	return (int)sys_call2(SYS_munmap, sys_ptr(addr), (long)len);
 }
 
