@@ -682,6 +682,8 @@ TEST(ChanPrograms, PowerSeries)
 /* Parallel merge of a binary tree of goroutines. */
 TEST(ChanPrograms, TreeOfGoroutinesAddsUp)
 {
+	if (IS_ENABLED(CONFIG_TSAN))
+		GTEST_SKIP() << "a goroutine is one of at most 8128 threads to ThreadSanitizer";
 	static std::function<void(urge_chan *, long, long)> sum = [](urge_chan *up, long from,
 								     long n) {
 		long total = from;
