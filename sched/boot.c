@@ -40,6 +40,7 @@
 #include "sched/proc.h"
 #include "sched/procresize.h"
 #include "sched/runq.h"
+#include "sched/sema.h"
 #include "sched/stack.h"
 #include "sched/switch.h"
 #include "sched/sysmon.h"
@@ -249,10 +250,10 @@ int urge_main(int (*fn)(void *), void *arg)
 	}
 fini:
 	sched.starttime = 0; /* who waits in a channel is no more: see chan.c */
+	semforget();
 	gfree_forget();
 	stack_release_all(exit_is_stray);
 	procreset();
-	notify_fini();
 	notify_fini();
 	netpollfini();
 	waitpoint_fini(&sysmon_point);

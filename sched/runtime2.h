@@ -336,8 +336,8 @@ struct hogq {
 /* Goroutines that wait in the handler on threads of their own, the longest waiting one first. */
 struct parkedq {
 	struct mutex lock;
-	struct gqueue q;          /* lock */
-	struct atomic_u32 size;   /* lock writes */
+	struct gqueue q;        /* lock */
+	struct atomic_u32 size; /* lock writes */
 };
 
 struct schedt {

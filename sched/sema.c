@@ -176,6 +176,31 @@ struct semwaiter *semfind(const struct semroot *root, const void *addr, const st
 	return NULL;
 }
 
+/* A goroutine's entry in the list that begins at w, or below it in the treap; NULL if there is none. */
+static struct semwaiter *find_goroutine(struct semwaiter *w)
+{
+	struct semwaiter *found = NULL;
+
+	for (struct semwaiter *at = w; at && !found; at = at->next)
+		if (at->sleeper.gp)
+			found = at;
+	for (int side = 0; w && !found && side < 2; side++)
+		found = find_goroutine(w->child[side]);
+	return found;
+}
+
+void semforget(void)
+{
+	for (int i = 0; i < SEMROOTS; i++) {
+		struct semroot *root = &semtable[i];
+
+		chanlock_take(&root->lock);
+		for (struct semwaiter *w; (w = find_goroutine(root->treap)) != NULL;)
+			dequeue(root, w);
+		chanlock_release(&root->lock);
+	}
+}
+
 /* ---- waiting ------------------------------------------------------------------------------- */
 
 /* On the new side of the switch. When the root is unlocked w may be gone. */

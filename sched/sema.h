@@ -93,6 +93,12 @@ static inline void semunlock(struct semroot *root)
 /* Root locked: the first one that waits for addr, claimed and out of the queue; NULL if none does. */
 struct semwaiter *sempop(struct semroot *root, const void *addr);
 
+/*
+ * The world ends: goroutines that wait are no more, their entries leave the table. Before their stacks
+ * are unmapped. Threads of the program's go on waiting.
+ */
+void semforget(void);
+
 /* Root locked: somebody is queued for addr. */
 bool semqueued(const struct semroot *root, const void *addr);
 

@@ -76,7 +76,7 @@ void entersyscall(struct m *mp)
 	}
 }
 
-static bool others_wait(const struct p *pp)
+static bool others_want(const struct p *pp)
 {
 	return !runqempty(pp) || globrunqsize() > 0;
 }
@@ -88,7 +88,7 @@ void urge_entersyscall(void)
 	if (!mp)
 		return;
 	entersyscall(mp);
-	if (load_rlx_i32(&long_calls) >= SHORT_CALL_COUNTS && others_wait(mp->oldp) &&
+	if (load_rlx_i32(&long_calls) >= SHORT_CALL_COUNTS && others_want(mp->oldp) &&
 	    syscall_retake(mp->oldp))
 		mp->callstart = nanotime();
 	/* locks stays at 1: nothing here is preempted, and no other call is allowed */
@@ -226,7 +226,7 @@ int urge_blocking(int (*fn)(void *), void *arg)
 	check_stack(mp->curg);
 	mp->after.arg = &b;
 	entersyscall(mp);
-	if (others_wait(mp->oldp))
+	if (others_want(mp->oldp))
 		syscall_retake(mp->oldp); /* it will be long: no waiting for sysmon */
 	switch_to(mp, mp->curg, &mp->g0, blocking_after);
 	leave();

@@ -248,7 +248,8 @@ URGE_API void *urge_getspecific(urge_key key);
  */
 typedef struct urge_waitgroup {
 	uint64_t state_; /* private, like all that end in an underscore */
-	void *waiters_;
+	void *waiters_, *threads_;
+	int64_t world_;
 } urge_waitgroup;
 
 URGE_API void urge_waitgroup_add(urge_waitgroup *wg, int n);

@@ -18,6 +18,10 @@
  * walked through the waiters, which stay until they are woken themselves. One that gives up takes
  * LOCK, and itself out of the list, if done() has not.
  *
+ * Goroutines that still waited when urge_main returned are no more, and neither are their entries:
+ * the list of a former run (world) counts as empty. Threads of the program's wait in a list of their
+ * own, since they go on waiting.
+ *
  * A positive add() that finds the counter at 0 and somebody waiting is Go's misuse: the round is over,
  * and its waits are not. That a wait returns and finds the next round begun, which Go calls misuse
  * too, can't be said here: a wait that has been woken does not touch the memory.
@@ -52,6 +56,20 @@ static inline int32_t counter(uint64_t st)
 	return (int32_t)(uint32_t)st;
 }
 
+/* With LOCK, or for a guess: the goroutines in the list are of a run of urge_main that is over. */
+static inline bool of_former_world(const urge_waitgroup *wg)
+{
+	return __atomic_load_n(&wg->world_, __ATOMIC_RELAXED) != sched.starttime;
+}
+
+static void forget_former_world(urge_waitgroup *wg)
+{
+	if (likely(!of_former_world(wg)))
+		return;
+	wg->waiters_ = NULL;
+	__atomic_store_n(&wg->world_, sched.starttime, __ATOMIC_RELAXED);
+}
+
 static void pause_for_lock(unsigned *spins)
 {
 	if (++*spins < 100)
@@ -83,14 +101,14 @@ static bool enqueue(struct g *gp, void *arg)
 	struct waiter *w = arg;
 	urge_waitgroup *wg = w->wg;
 
-	(void)gp;
 	if (!take_lock(wg, true))
 		return false;
-	w->next = wg->waiters_;
-	w->at = (struct waiter **)&wg->waiters_;
+	forget_former_world(wg);
+	w->at = (struct waiter **)(gp ? &wg->waiters_ : &wg->threads_);
+	w->next = *w->at;
 	if (w->next)
 		w->next->at = &w->next;
-	wg->waiters_ = w;
+	*w->at = w;
 	add_u64(state(wg), WAITER - LOCKED);
 	return true;
 }
@@ -111,21 +129,30 @@ static void withdraw(struct waiter *w)
 	}
 }
 
-/* The counter has become 0 and somebody waits. */
-static void release(urge_waitgroup *wg)
+/* Takes a list, with LOCK: those that have not given up are appended at *end. */
+static struct waiter **claim_all(void **list, struct waiter **end)
 {
-	struct waiter *claimed = NULL, **end = &claimed, *w;
-
-	take_lock(wg, false);
-	for (w = wg->waiters_; w; w = w->next) {
+	for (struct waiter *w = *list; w; w = w->next) {
 		w->at = NULL;
 		if (sleeper_claim(&w->sleeper)) {
 			*end = w;
 			end = &w->next;
 		}
 	}
+	*list = NULL;
+	return end;
+}
+
+/* The counter has become 0 and somebody waits. */
+static void release(urge_waitgroup *wg)
+{
+	struct waiter *claimed = NULL, **end = &claimed, *w;
+
+	take_lock(wg, false);
+	forget_former_world(wg);
+	end = claim_all(&wg->waiters_, end);
+	end = claim_all(&wg->threads_, end);
 	*end = NULL;
-	wg->waiters_ = NULL;
 	and_u64(state(wg), UINT32_MAX);
 	while (claimed) {
 		w = claimed;
@@ -149,7 +176,7 @@ static void add(urge_waitgroup *wg, int n)
 		return;
 	if (n < 0 && counter(st) == 0)
 		release(wg);
-	else if (unlikely(st >= WAITER && n > 0 && counter(st) == n))
+	else if (unlikely(st >= WAITER && n > 0 && counter(st) == n) && !of_former_world(wg))
 		fatal("sync: WaitGroup misuse: Add called concurrently with Wait");
 }
 

@@ -93,6 +93,61 @@ TEST(MainReturn, OthersThatWaitAreDiscarded)
 	returns_beside([](int) { EXPECT_EQ(0, go([] { urge_waitgroup_wait(&never); })); });
 }
 
+/* Their queues do not outlive them: what they waited for serves the next run. */
+TEST(MainReturn, LocksOnWhichTheDiscardedWaitedServeTheNextRun)
+{
+	static urge_mutex mutex, of_cond;
+	static urge_rwmutex rwmutex;
+	static urge_cond cond;
+	static urge_sem sem;
+	static urge_waitgroup never;
+
+	for (int round = 0; round < 5; round++)
+		EXPECT_EQ(0, run_main([&] {
+				  std::atomic<int> waiting{ 0 }, through{ 0 };
+
+				  if (round > 0) {
+					  urge_mutex_unlock(&mutex);
+					  urge_rwmutex_unlock(&rwmutex);
+					  urge_cond_broadcast(&cond);
+					  urge_waitgroup_done(&never);
+					  for (int i = 0; i < 4; i++) {
+						  go([&] {
+							  urge_mutex_lock(&mutex);
+							  urge_yield();
+							  urge_mutex_unlock(&mutex);
+							  urge_rwmutex_rlock(&rwmutex);
+							  urge_yield();
+							  urge_rwmutex_runlock(&rwmutex);
+							  EXPECT_EQ(0, urge_sem_acquire(&sem));
+							  urge_waitgroup_wait(&never);
+							  through++;
+						  });
+						  urge_sem_release(&sem);
+					  }
+					  EXPECT_TRUE(eventually([&] { return through == 4; }));
+				  }
+				  urge_mutex_lock(&mutex);
+				  urge_rwmutex_lock(&rwmutex);
+				  urge_waitgroup_add(&never, 1);
+				  for (int i = 0; i < 10; i++) {
+					  go([&] { waiting++, urge_mutex_lock(&mutex); });
+					  go([&] { waiting++, urge_rwmutex_rlock(&rwmutex); });
+					  go([&] { waiting++, urge_rwmutex_lock(&rwmutex); });
+					  go([&] { waiting++, urge_sem_acquire(&sem); });
+					  go([&] { waiting++, urge_waitgroup_wait(&never); });
+					  go([&] {
+						  urge_mutex_lock(&of_cond);
+						  waiting++;
+						  urge_cond_wait(&cond, &of_cond);
+					  });
+				  }
+				  EXPECT_TRUE(eventually([&] { return waiting == 60; }));
+				  urge_sleep(URGE_MS);
+				  return 0;
+			  }));
+}
+
 TEST(MainReturn, OthersThatRunAreDiscarded)
 {
 	returns_beside([](int) {
