@@ -80,6 +80,18 @@ int thread_affinity_count(void)
 	return cpus;
 }
 
+int thread_affinity(uint64_t *mask, size_t size)
+{
+	long bytes = sys_call3(SYS_sched_getaffinity, 0, (long)size, sys_ptr(mask));
+
+	return bytes < 0 ? (int)bytes : 0;
+}
+
+int thread_set_affinity(const uint64_t *mask, size_t size)
+{
+	return (int)sys_call3(SYS_sched_setaffinity, 0, (long)size, sys_ptr(mask));
+}
+
 int thread_tgkill(int tid, int sig)
 {
 	return (int)sys_call3(SYS_tgkill, sys_call0(SYS_getpid), tid, sig);

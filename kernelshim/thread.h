@@ -8,6 +8,7 @@
 #define URGE_KERNELSHIM_THREAD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -33,6 +34,14 @@ void thread_set_name(const char *name);
 
 /* How many CPUs this thread may run on. */
 int thread_affinity_count(void);
+
+/*
+ * The CPUs that this thread may run on, those that are online: bit n of the mask for CPU n. size is
+ * in bytes, a multiple of 8; the rest of a mask that is larger than the kernel's is left alone.
+ * -EINVAL when it is smaller; when setting also if no CPU of the mask may be used.
+ */
+int thread_affinity(uint64_t *mask, size_t size);
+int thread_set_affinity(const uint64_t *mask, size_t size);
 
 /* Sends sig to a thread of this process; -ESRCH when it is gone. */
 int thread_tgkill(int tid, int sig);

@@ -23,7 +23,7 @@
 
 #include "kernelshim/cpulist.h"
 #include "kernelshim/procfs.h"
-#include "kernelshim/sys.h"
+#include "kernelshim/thread.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -149,11 +149,8 @@ int numa_cpus_online(struct cpumask *mask)
 
 int numa_cpus_affine(struct cpumask *mask)
 {
-	long bytes;
-
 	memset(mask, 0, sizeof(*mask));
-	bytes = sys_call3(SYS_sched_getaffinity, 0, sizeof(*mask), sys_ptr(mask));
-	return bytes < 0 ? (int)bytes : 0;
+	return thread_affinity(mask->bits, sizeof(*mask));
 }
 
 /* ---- nodes --------------------------------------------------------------------------------- */

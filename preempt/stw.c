@@ -175,7 +175,7 @@ static void stop(struct m *mp)
 		if (pp != mp->p)
 			add_u32(&world.stopwait, 1);
 	}
-	for (struct p *pp; (pp = pidleget()) != NULL;)
+	for (struct p *pp; (pp = pidleget(0)) != NULL;)
 		pstopped(pp);
 	unlock(&sched.lock);
 	mb_rare(); /* pairs with mb_frequent in urge_entersyscall */

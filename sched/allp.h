@@ -80,7 +80,7 @@ struct p *p_first(void);
 void p_append(struct p *pp);
 
 /* Any thread: Ps are type-stable, and next never changes once set. */
-#define for_each_p(pp) for (struct p *pp = p_first(); pp; pp = load_acq_ptr(&pp->next))
+#define for_each_p(pp) for (struct p *pp = p_first(); pp; pp = (struct p *)load_acq_ptr(&pp->next))
 
 /* ---- the reclaimer ------------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
  * Boot, in Go's order (Go's rt0_go starts at the ELF entry point; here main has been reached):
  *
  *	args, env	URGEDEBUG, GOMAXPROCS
- *	osinit		CPUs, what the kernel can do, signal handlers
+ *	osinit		CPUs, memory nodes, what the kernel can do, signal handlers
  *	schedinit	stacks, the first M (the calling thread), Ps, netpoll
  *	newproc		goroutine 1
  *	mstart		the calling thread enters the scheduler, and there goroutine 1
@@ -35,6 +35,7 @@
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/netpoll.h"
+#include "sched/node.h"
 #include "sched/notify.h"
 #include "sched/p.h"
 #include "sched/proc.h"
@@ -103,6 +104,7 @@ static int osinit(void)
 	int ncpu = thread_affinity_count();
 
 	boot.ncpu = ncpu < 1 ? 1 : ncpu;
+	nodesinit();
 	have_membarrier = membarrier_init() == 0;
 	vm_guard_probe();
 	symtab_init(); /* without it dumps have no names, no more */
@@ -196,12 +198,12 @@ static in_urge_entry void main_goroutine(void *unused)
 
 static int newproc_main(void)
 {
-	static const struct urge_attr attr = { .name = "main" };
+	static const struct urge_attr attr = { .name = "main", .node = URGE_NODE_ANY };
 	struct m *mp = sched.m0;
 	struct g *gp;
 
 	lock(&sched.lock);
-	acquirep(mp, pidleget());
+	acquirep(mp, pidleget(0));
 	unlock(&sched.lock);
 	gp = newproc1(mp->p, main_goroutine, NULL, &attr,
 		      (uintptr_t)urge_main + 1); /* read as a return address */
@@ -227,6 +229,8 @@ int urge_main(int (*fn)(void *), void *arg)
 	trace_phase("args", NULL, 0);
 	err = osinit();
 	trace_phase("osinit", "ncpu=", boot.ncpu);
+	if (many_nodes())
+		trace_phase("numa", "nodes=", sched.nnodes);
 	if (!err) {
 		err = schedinit();
 		trace_phase("schedinit", "err=", err);
@@ -260,6 +264,7 @@ fini:
 	m0fini();
 down:
 	preempt_fini();
+	nodesfini();
 	store_rel_u32(&sched.phase, PHASE_DOWN);
 	return err;
 }

@@ -3,7 +3,8 @@
  * Goroutines: newproc, goexit, and the free lists between them.
  *
  * A dead goroutine keeps its stack. Those of the default size go to a list of the P that they ended
- * on, without a lock; beyond 128, 32 move to the global list; other sizes go there at once. What
+ * on, without a lock; beyond 128, 32 move to the global list; other sizes, and stacks that are memory
+ * of another node, go there at once. There is a global list for each node and size. What
  * the global lists hold and nobody has needed for a whole period (the lowest length that was seen)
  * is given back to the slabs by the template thread: unlike in Go, a burst's memory comes back.
  */
@@ -20,6 +21,7 @@
 #include "sched/latency.h"
 #include "sched/lock.h"
 #include "sched/m.h"
+#include "sched/node.h"
 #include "sched/osthread.h"
 #include "sched/proc.h"
 #include "sched/runq.h"
@@ -39,9 +41,11 @@ enum {
 
 static struct {
 	struct mutex lock;
-	struct g *list[STACK_CLASSES];  /* lock */
-	uint32_t n[STACK_CLASSES];      /* lock */
-	uint32_t lowest[STACK_CLASSES]; /* lock: of n, since the last gfree_reclaim */
+	struct gfreelist {
+		struct g *list;  /* lock */
+		uint32_t n;      /* lock */
+		uint32_t lowest; /* lock: of n, since the last gfree_reclaim */
+	} of[MAX_NODES][STACK_CLASSES];
 } gfree = { .lock = MUTEX_INIT(RANK_GFREE) };
 
 void gostart(void);
@@ -53,44 +57,45 @@ void gostart(void);
  * walking over dead goroutines is a cache miss each. The first one of a batch holds the link to the
  * next batch and the number, in fields that a dead goroutine does not need.
  */
-static void gfree_push(unsigned class_, struct g *batch, uint32_t n)
+static void gfree_push(struct g *batch, uint32_t n)
 {
+	struct gfreelist *free = &gfree.of[batch->node][batch->class_];
 	bool was_empty;
 
 	batch->waitsince = n;
 	lock(&gfree.lock);
-	was_empty = !gfree.list[class_];
-	batch->waitobj = gfree.list[class_];
-	__atomic_store_n(&gfree.list[class_], batch, __ATOMIC_RELAXED);
-	gfree.n[class_] += n;
+	was_empty = !free->list;
+	batch->waitobj = free->list;
+	__atomic_store_n(&free->list, batch, __ATOMIC_RELAXED);
+	free->n += n;
 	unlock(&gfree.lock);
 	if (was_empty)
 		template_reclaim();
 }
 
 /* A batch, its number in *n; NULL if there is none. */
-static struct g *gfree_pop(unsigned class_, uint32_t *n)
+static struct g *gfree_pop(struct gfreelist *free, uint32_t *n)
 {
 	struct g *batch;
 
 	*n = 0;
-	if (!__atomic_load_n(&gfree.list[class_], __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&free->list, __ATOMIC_RELAXED))
 		return NULL;
 	lock(&gfree.lock);
-	batch = gfree.list[class_];
+	batch = free->list;
 	if (batch) {
-		__atomic_store_n(&gfree.list[class_], batch->waitobj, __ATOMIC_RELAXED);
+		__atomic_store_n(&free->list, batch->waitobj, __ATOMIC_RELAXED);
 		*n = (uint32_t)batch->waitsince;
-		gfree.n[class_] -= *n;
-		if (gfree.n[class_] < gfree.lowest[class_])
-			gfree.lowest[class_] = gfree.n[class_];
+		free->n -= *n;
+		if (free->n < free->lowest)
+			free->lowest = free->n;
 	}
 	unlock(&gfree.lock);
 	return batch;
 }
 
-/* Gives idle goroutines of a class back. In chunks: the slabs' lock and the mmap lock are others' too. */
-static void reclaim(unsigned class_, uint32_t idle)
+/* Gives idle goroutines of a list back. In chunks: the slabs' lock and the mmap lock are others' too. */
+static void reclaim(struct gfreelist *free, uint32_t idle)
 {
 	while (idle > 0) {
 		struct g *chunk = NULL;
@@ -98,7 +103,7 @@ static void reclaim(unsigned class_, uint32_t idle)
 
 		while (got < RECLAIM_CHUNK && got < idle) {
 			uint32_t n;
-			struct g *batch = gfree_pop(class_, &n), *last = batch;
+			struct g *batch = gfree_pop(free, &n), *last = batch;
 
 			if (!batch)
 				break;
@@ -122,16 +127,17 @@ bool gfree_reclaim(void)
 {
 	bool more = false;
 
-	for (unsigned class_ = 0; class_ < STACK_CLASSES; class_++) {
+	for (unsigned i = 0; i < sched.nnodes * STACK_CLASSES; i++) {
+		struct gfreelist *free = &gfree.of[i / STACK_CLASSES][i % STACK_CLASSES];
 		uint32_t idle;
 
 		lock(&gfree.lock);
-		idle = gfree.lowest[class_];
+		idle = free->lowest;
 		unlock(&gfree.lock);
-		reclaim(class_, idle);
+		reclaim(free, idle);
 		lock(&gfree.lock);
-		gfree.lowest[class_] = gfree.n[class_];
-		more |= gfree.n[class_] > 0;
+		free->lowest = free->n;
+		more |= free->n > 0;
 		unlock(&gfree.lock);
 	}
 	return more;
@@ -140,9 +146,7 @@ bool gfree_reclaim(void)
 void gfree_forget(void)
 {
 	lock(&gfree.lock);
-	memset(gfree.list, 0, sizeof(gfree.list));
-	memset(gfree.n, 0, sizeof(gfree.n));
-	memset(gfree.lowest, 0, sizeof(gfree.lowest));
+	memset(gfree.of, 0, sizeof(gfree.of));
 	unlock(&gfree.lock);
 }
 
@@ -162,9 +166,17 @@ static inline void gfree_prefetch(const struct g *next)
 		__builtin_prefetch(top + line * CACHE_LINE, 1);
 }
 
-static struct g *gfget(struct p *pp, unsigned class_)
+/* Some of a node's, their number in *n: free ones, else up to max new ones. */
+static struct g *gfget_global(unsigned class_, uint32_t node, uint32_t max, uint32_t *n)
 {
-	bool local = pp && class_ == STACK_CLASS_DEFAULT;
+	struct g *gp = gfree_pop(&gfree.of[node][class_], n);
+
+	return gp ? gp : stack_alloc(class_, node, max, n);
+}
+
+static struct g *gfget(struct p *pp, unsigned class_, uint32_t node)
+{
+	bool local = pp && class_ == STACK_CLASS_DEFAULT && pp->node == node;
 	struct g *gp;
 	uint32_t n;
 
@@ -175,25 +187,27 @@ static struct g *gfget(struct p *pp, unsigned class_)
 		gfree_prefetch(pp->gfree);
 		return gp;
 	}
-	gp = gfree_pop(class_, &n);
-	if (!gp)
-		gp = stack_alloc(class_, local ? GFREE_BATCH : 1, &n);
+	gp = gfget_global(class_, node, local ? GFREE_BATCH : 1, &n);
+	for (uint32_t i = 1; unlikely(!gp) && i < sched.nnodes; i++) {
+		local = false; /* rather a remote stack than none */
+		gp = gfget_global(class_, topology.node[node].near[i], 1, &n);
+	}
 	if (!gp || n == 1)
 		return gp;
 	if (local) {
 		pp->gfree = gp->schedlink;
 		pp->ngfree = n - 1;
 	} else {
-		gfree_push(class_, gp->schedlink, n - 1);
+		gfree_push(gp->schedlink, n - 1);
 	}
 	return gp;
 }
 
 static void gfput(struct p *pp, struct g *gp)
 {
-	if (gp->class_ != STACK_CLASS_DEFAULT) {
+	if (gp->class_ != STACK_CLASS_DEFAULT || gp->node != pp->node) {
 		gp->schedlink = NULL;
-		gfree_push(gp->class_, gp, 1);
+		gfree_push(gp, 1);
 		return;
 	}
 	gp->schedlink = pp->gfree;
@@ -202,7 +216,7 @@ static void gfput(struct p *pp, struct g *gp)
 		return;
 	for (uint32_t i = 1; i < GFREE_MAX - GFREE_BATCH; i++) /* the warmer ones stay */
 		gp = gp->schedlink;
-	gfree_push(gp->class_, gp->schedlink, GFREE_BATCH);
+	gfree_push(gp->schedlink, GFREE_BATCH);
 	gp->schedlink = NULL;
 	pp->ngfree = GFREE_MAX - GFREE_BATCH;
 }
@@ -211,7 +225,7 @@ void gfpurge(struct p *pp)
 {
 	if (!pp->gfree)
 		return;
-	gfree_push(STACK_CLASS_DEFAULT, pp->gfree, pp->ngfree);
+	gfree_push(pp->gfree, pp->ngfree);
 	pp->gfree = NULL;
 	pp->ngfree = 0;
 }
@@ -237,11 +251,20 @@ static void copy_name(char *to, const char *name, size_t size)
 	to[n] = '\0';
 }
 
+static uint32_t node_of_caller(const struct p *pp)
+{
+	if (!many_nodes())
+		return 0;
+	return pp ? pp->node : node_here();
+}
+
 struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *attr,
 		   uintptr_t callerpc)
 {
 	size_t usable = attr ? attr->stack_size : 0;
-	struct g *gp = gfget(pp, usable ? stack_class(usable) : STACK_CLASS_DEFAULT);
+	uint32_t asked = many_nodes() && attr ? (uint32_t)node_asked(attr->node) : NUMA_NONE;
+	uint32_t node = asked != NUMA_NONE ? asked : node_of_caller(pp);
+	struct g *gp = gfget(pp, usable ? stack_class(usable) : STACK_CLASS_DEFAULT, node);
 	struct gtop *top;
 
 	if (!gp)
@@ -263,6 +286,7 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 	top->keys = NULL;
 	top->ctx = NULL;
 	gp->preempt_off = 0;
+	gp->node_asked = asked != NUMA_NONE;
 	if (attr) {
 		if (attr->name)
 			copy_name(top->name, attr->name, sizeof(top->name));
@@ -287,7 +311,8 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 static bool attr_valid(const struct urge_attr *attr)
 {
 	return attr->stack_size <= (size_t)1 << 30 &&
-	       (attr->preempt == URGE_PREEMPT_AUTO || attr->preempt == URGE_PREEMPT_OFF);
+	       (attr->preempt == URGE_PREEMPT_AUTO || attr->preempt == URGE_PREEMPT_OFF) &&
+	       node_asked(attr->node) != -EINVAL;
 }
 
 static int newproc(const struct urge_attr *attr, urge_fn fn, void *arg, uintptr_t callerpc)
@@ -303,7 +328,10 @@ static int newproc(const struct urge_attr *attr, urge_fn fn, void *arg, uintptr_
 		if (gp) {
 			gp->top->parentgoid = mp->curg->goid;
 			latency_begin(mp, gp);
-			runqput(mp->p, gp, true);
+			if (many_nodes() && gp->node != mp->p->node)
+				node_ready(gp, true);
+			else
+				runqput(mp->p, gp, true);
 			wakep();
 		} else {
 			err = -ENOMEM;

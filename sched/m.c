@@ -31,6 +31,7 @@
 #include "sched/fatal.h"
 #include "sched/lock.h"
 #include "sched/lockedm.h"
+#include "sched/node.h"
 #include "sched/p.h"
 #include "sched/proc.h"
 #include "sched/sysmon.h"
@@ -40,6 +41,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+
+enum { MIDLE_LOOKS = 16 };
 
 struct m *allm[CONFIG_MAX_MS];
 
@@ -126,6 +129,7 @@ int minit(struct m *mp, const char *name)
 
 	memset(mp, 0, sizeof(*mp));
 	mp->id = id;
+	mp->node = NUMA_NONE;
 	store_rlx_u32(&mp->generation, generation + 1);
 	err = altstack_install(&mp->altstack);
 	if (err)
@@ -188,13 +192,25 @@ static void mput(struct m *mp)
 	mrunning_less();
 }
 
-static struct m *mget(void)
+/* The place in the idle list of an M that is on the node; of the first one if none of a few is. */
+static struct m **midle_on(uint32_t node)
 {
-	struct m *mp = sched.midle;
+	struct m **at = &sched.midle;
+
+	for (int i = 0; i < MIDLE_LOOKS && *at; i++, at = &(*at)->schedlink)
+		if ((*at)->node == node)
+			return at;
+	return &sched.midle;
+}
+
+static struct m *mget(const struct p *pp)
+{
+	struct m **at = many_nodes() ? midle_on(pp->node) : &sched.midle;
+	struct m *mp = *at;
 
 	assert_held(&sched.lock);
 	if (mp) {
-		sched.midle = mp->schedlink;
+		*at = mp->schedlink;
 		mp->schedlink = NULL;
 		sched.nmidle--;
 		add_u32(&sched.nmrunning, 1);
@@ -252,7 +268,7 @@ void startm(struct p *pp, bool spinning)
 	struct m *mp;
 
 	lock(&sched.lock);
-	mp = mget();
+	mp = mget(pp);
 	unlock(&sched.lock);
 	if (!mp)
 		mp = template_take_spare();

@@ -18,6 +18,7 @@
 #include "sched/lockedm.h"
 #include "sched/m.h"
 #include "sched/maxprocs.h"
+#include "sched/node.h"
 #include "sched/proc.h"
 #include "sched/runq.h"
 #include "sched/time.h"
@@ -30,6 +31,8 @@ void acquirep(struct m *mp, struct p *pp)
 	mp->p = pp;
 	store_rlx_ptr(&pp->m, mp);
 	store_rel_u32(&pp->status, Prunning); /* pairs with load_acq in sysmon: m is set */
+	if (many_nodes())
+		node_follow(mp, pp);
 }
 
 struct p *releasep(struct m *mp)
@@ -49,19 +52,19 @@ void pidleput(struct p *pp)
 {
 	assert_held(&sched.lock);
 	store_rel_u32(&pp->status, Pidle);
-	pp->link = sched.pidle;
-	sched.pidle = pp;
+	pp->link = sched.pidle[pp->node];
+	sched.pidle[pp->node] = pp;
 	/* a full barrier between this and the look for work that follows: see findrunnable */
 	add_u32(&sched.npidle, 1);
 }
 
-struct p *pidleget(void)
+struct p *pidleget_on(uint32_t node)
 {
-	struct p *pp = sched.pidle;
+	struct p *pp = sched.pidle[node];
 
 	assert_held(&sched.lock);
 	if (pp) {
-		sched.pidle = pp->link;
+		sched.pidle[node] = pp->link;
 		pp->link = NULL;
 		if (sub_u32(&sched.npidle, 1) + 1 == (uint32_t)load_rlx_i32(&sched.gomaxprocs))
 			maxprocs_busy();
@@ -69,9 +72,20 @@ struct p *pidleget(void)
 	return pp;
 }
 
+struct p *pidleget(uint32_t node)
+{
+	struct p *pp = NULL;
+
+	if (!many_nodes())
+		return pidleget_on(0);
+	for (uint32_t i = 0; i < sched.nnodes && !pp; i++)
+		pp = pidleget_on(topology.node[node].near[i]);
+	return pp;
+}
+
 bool pidleremove(struct p *pp)
 {
-	struct p **at = &sched.pidle;
+	struct p **at = &sched.pidle[pp->node];
 
 	assert_held(&sched.lock);
 	while (*at && *at != pp)
@@ -88,17 +102,11 @@ bool pidleremove(struct p *pp)
 static void give_away_goroutines(struct p *pp)
 {
 	struct gqueue q = { NULL, NULL };
-	uint32_t n = 0;
 
 	assert_held(&sched.lock);
 	runqdrain(pp, &q);
-	for (const struct g *gp = q.head; gp; gp = gp->schedlink)
-		n++;
-	if (n > 0) {
-		gqueue_append(&sched.globq[pp->node].q, &q);
-		store_rlx_u32(&sched.globq[pp->node].size,
-			      load_rlx_u32(&sched.globq[pp->node].size) + n);
-	}
+	for (struct g *gp; (gp = gqueue_pop(&q)) != NULL;)
+		globrunqput(gp);
 }
 
 void pdead(struct p *pp)

@@ -11,9 +11,13 @@ void acquirep(struct m *mp, struct p *pp);
 /* Takes the calling M's P away from it; the caller then owns it. */
 struct p *releasep(struct m *mp);
 
-/* The idle list; with sched.lock. pidleget returns NULL when it is empty. */
+/*
+ * The idle list; with sched.lock. pidleget returns a P of the node if there is one, else of the
+ * nearest other node, NULL if none is idle; pidleget_on one of the node or NULL.
+ */
 void pidleput(struct p *pp);
-struct p *pidleget(void);
+struct p *pidleget(uint32_t node);
+struct p *pidleget_on(uint32_t node);
 
 /* Takes pp out of the idle list; false: it is not there. With sched.lock. */
 bool pidleremove(struct p *pp);

@@ -44,6 +44,7 @@
 #include "sched/lockedm.h"
 #include "sched/m.h"
 #include "sched/netpoll.h"
+#include "sched/node.h"
 #include "sched/p.h"
 #include "sched/park.h"
 #include "sched/polldesc.h"
@@ -179,6 +180,11 @@ void goqueue(struct g *gp)
 
 	latency_begin(mp, gp);
 	if (mp && mp->p) {
+		if (many_nodes() && gp->node != mp->p->node && (gp->node_asked || !mp->curg) &&
+		    node_ready(gp, gp->node_asked)) {
+			wakep();
+			return;
+		}
 		runqput(mp->p, gp, true);
 		wakep();
 		if (mp->curg && unlikely(mp->curg->waitreason & HOG_MARK))
@@ -269,19 +275,30 @@ void urge_yield(void)
 
 /* ---- queues -------------------------------------------------------------------------------- */
 
-static void globrunqput(struct gqueue *q, uint32_t n)
+static inline void globq_grow(struct globq *gq, uint32_t n)
 {
-	struct globq *gq = &sched.globq[0];
+	store_rlx_u32(&gq->size, load_rlx_u32(&gq->size) + n);
+}
+
+void globrunqput(struct g *gp)
+{
+	struct globq *gq = &sched.globq[many_nodes() ? gp->node : 0];
 
 	assert_held(&sched.lock);
-	gqueue_append(&gq->q, q);
-	store_rlx_u32(&gq->size, load_rlx_u32(&gq->size) + n);
+	gqueue_push(&gq->q, gp);
+	globq_grow(gq, 1);
 }
 
 void globrunqputbatch(struct gqueue *q, uint32_t n)
 {
 	lock(&sched.lock);
-	globrunqput(q, n);
+	if (many_nodes()) {
+		for (struct g *gp; (gp = gqueue_pop(q)) != NULL;)
+			globrunqput(gp);
+	} else {
+		gqueue_append(&sched.globq[0].q, q);
+		globq_grow(&sched.globq[0], n);
+	}
 	unlock(&sched.lock);
 }
 
@@ -290,11 +307,21 @@ uint32_t globrunqsize(void)
 	return globqsize() + hogs_waiting();
 }
 
-struct g *globrunqget(struct p *pp, uint32_t max)
+/* How many Ps share a queue, if one on the node `from` asks: those of its node for its own queue. */
+static uint32_t sharers(uint32_t from, uint32_t node)
 {
-	struct globq *gq = &sched.globq[pp->node];
+	uint32_t procs = (uint32_t)load_rlx_i32(&sched.gomaxprocs), here = procs;
+
+	if (many_nodes() && from == node)
+		here = numa_procs_on(&placement, node, procs);
+	return here ? here : 1; /* 0: it drains */
+}
+
+struct g *globrunqget(struct p *pp, uint32_t node, uint32_t max)
+{
+	struct globq *gq = &sched.globq[node];
 	uint32_t size = load_rlx_u32(&gq->size);
-	uint32_t n = size / (uint32_t)load_rlx_i32(&sched.gomaxprocs) + 1;
+	uint32_t n = size / sharers(pp->node, node) + 1;
 	struct g *first;
 
 	assert_held(&sched.lock);
@@ -304,20 +331,36 @@ struct g *globrunqget(struct p *pp, uint32_t max)
 	if (n == 0)
 		return NULL;
 	store_rlx_u32(&gq->size, size - n);
+	if (pp->node != node) {
+		count(pp, steals, n);
+		count(pp, steals_remote, n);
+	}
 	first = gqueue_pop(&gq->q);
 	while (--n > 0)
 		runqput(pp, gqueue_pop(&gq->q), false);
 	return first;
 }
 
+/* Each goes home. */
+static void inject_on_nodes(struct gqueue *q)
+{
+	for (struct g *gp; (gp = gqueue_pop(q)) != NULL;)
+		node_ready(gp, true);
+	wakep();
+}
+
 void injectglist(struct gqueue *q, uint32_t n)
 {
+	if (many_nodes()) {
+		inject_on_nodes(q);
+		return;
+	}
 	globrunqputbatch(q, n);
 	while (n-- > 0 && load_rlx_u32(&sched.npidle) > 0) {
 		struct p *pp;
 
 		lock(&sched.lock);
-		pp = pidleget();
+		pp = pidleget(0);
 		unlock(&sched.lock);
 		if (!pp)
 			break;
@@ -359,14 +402,14 @@ bool anyone_waits(void)
 
 /* ---- spinning ------------------------------------------------------------------------------ */
 
-noinline static void wakep_slow(void)
+noinline static void wakep_slow(const struct m *mp)
 {
 	struct p *pp;
 
 	if (load_rlx_u32(&sched.nmspinning) != 0 || !cas_u32(&sched.nmspinning, 0, 1))
 		return;
 	lock(&sched.lock);
-	pp = pidleget();
+	pp = pidleget(mp && mp->p ? mp->p->node : 0);
 	if (!pp) /* under the lock: whoever puts a P there next must see that nobody spins */
 		sub_u32(&sched.nmspinning, 1);
 	unlock(&sched.lock);
@@ -382,7 +425,7 @@ void wakep(void)
 
 	mb_frequent(); /* pairs with mb_rare in findrunnable and in sysmon: the work is queued */
 	if (load_rlx_u32(&sched.npidle) != 0)
-		wakep_slow();
+		wakep_slow(mp);
 	else if (unlikely(load_rlx_u32(&sysmon_watching) < WATCH_ALL) &&
 		 !(mp && mp->p && !mp->curg))
 		sysmon_watch(
@@ -417,21 +460,10 @@ static inline void become_spinning(struct m *mp)
 	add_u32(&sched.nmspinning, 1);
 }
 
-static uint32_t gcd(uint32_t a, uint32_t b)
-{
-	while (b) {
-		uint32_t r = a % b;
-
-		a = b;
-		b = r;
-	}
-	return a;
-}
-
 /*
- * Looks into every other P's queue, each once a round, from a random one in random strides. In the
- * last round timers are run too, and runnext is not spared. *again: timers ran, so look at the
- * own queue.
+ * Looks into every other P's queue, each once a round, from a random one in random strides; those of
+ * other nodes in the later rounds only (numa/placement.c). In the last round timers are run too, and
+ * runnext is not spared. *again: timers ran, so look at the own queue.
  */
 static struct g *steal_from(const struct procs *procs, struct m *mp, bool *again)
 {
@@ -439,12 +471,15 @@ static struct g *steal_from(const struct procs *procs, struct m *mp, bool *again
 	uint32_t n = procs->count; /* draining ones too: their owners may not come for long */
 
 	for (int round = 0; round < STEAL_ROUNDS; round++) {
+		static const enum numa_reach reach[STEAL_ROUNDS] = { NUMA_LOCAL, NUMA_LOCAL,
+								     NUMA_SOME, NUMA_ALL };
+		const uint32_t random[2] = { mrand(mp), mrand(mp) };
 		bool last = round == STEAL_ROUNDS - 1;
-		uint32_t at = mrand(mp) % n, step = mrand(mp) % n + 1;
+		struct numa_walk walk;
 
-		while (gcd(step, n) != 1)
-			step = step % n + 1;
-		for (uint32_t i = 0; i < n; i++, at = (at + step) % n) {
+		numa_walk_begin(&walk, &placement, &topology.node[pp->node], n, reach[round],
+				random);
+		for (int at; (at = numa_walk_next(&walk)) >= 0;) {
 			struct p *victim = procs->p[at];
 			struct g *gp;
 
@@ -480,18 +515,29 @@ static struct g *stealwork(struct m *mp, bool *again)
  * Goroutines that move from the global queue into a ring pass a last look that has read the ring
  * and not yet the global queue: so who moves them wakes somebody for them, as a submitter does.
  */
-static struct g *take_global(struct p *pp, uint32_t max)
+static struct g *take_global(struct p *pp, uint32_t node, uint32_t max)
 {
 	struct g *gp;
 
-	if (globqsize() == 0)
+	if (load_rlx_u32(&sched.globq[node].size) == 0)
 		return NULL;
 	lock(&sched.lock);
-	gp = globrunqget(pp, max);
+	gp = globrunqget(pp, node, max);
 	unlock(&sched.lock);
 	if (max > 1 && !runqempty(pp))
 		wakep();
 	return gp;
+}
+
+/* Those at home on other nodes go there, if a P is idle there, or if they have asked for it. */
+static void send_home(const struct p *pp, struct gqueue *q)
+{
+	struct gqueue others = { NULL, NULL };
+
+	for (struct g *gp; (gp = gqueue_pop(q)) != NULL;)
+		if (gp->node == pp->node || !node_ready(gp, gp->node_asked))
+			gqueue_push(&others, gp);
+	*q = others;
 }
 
 /* Looks at the descriptors; those whom an event readied come behind the own ring. */
@@ -500,10 +546,33 @@ static bool poll_descriptors(struct p *pp, int64_t now)
 	struct gqueue q = { NULL, NULL };
 	uint32_t n = netpoll_look(now, &q);
 
+	if (many_nodes())
+		send_home(pp, &q);
 	runqputall(pp, &q);
 	if (n > 1)
 		wakep();
 	return n > 0;
+}
+
+/*
+ * The node whose queue comes first at a tick: mostly the own one, one time in four a random one, so
+ * that a queue is served whose node has no Ps any more, or only Ps that never come to it.
+ */
+static uint32_t node_at_tick(struct m *mp)
+{
+	if (!many_nodes() || mrand(mp) % 4 != 0)
+		return mp->p->node;
+	return mrand(mp) % sched.nnodes;
+}
+
+/* The queues of other nodes, nearest first. */
+static struct g *take_remote(struct p *pp)
+{
+	struct g *gp = NULL;
+
+	for (uint32_t i = 1; i < sched.nnodes && !gp; i++)
+		gp = take_global(pp, topology.node[pp->node].near[i], RUNQ_SIZE);
+	return gp;
 }
 
 /* Everything that needs the P but not sched.lock. *again: start over. */
@@ -522,14 +591,14 @@ static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 		return gp;
 	if (load_rlx_u64(&pp->schedtick) - pp->globtick >= GLOBAL_TICK) {
 		pp->globtick = load_rlx_u64(&pp->schedtick);
-		gp = take_global(pp, 1);
+		gp = take_global(pp, node_at_tick(mp), 1);
 		if (gp)
 			return gp;
 	}
 	gp = runqget(pp, true, inherit);
 	if (gp)
 		return gp;
-	gp = take_global(pp, RUNQ_SIZE);
+	gp = take_global(pp, pp->node, RUNQ_SIZE);
 	if (gp)
 		return gp;
 	if (netpoll_wanted() && poll_descriptors(pp, now))
@@ -544,7 +613,8 @@ static struct g *look_around(struct m *mp, bool *inherit, bool *again)
 		if (gp || *again)
 			return gp;
 	}
-	return hog_get();
+	gp = many_nodes() ? take_remote(pp) : NULL;
+	return gp ? gp : hog_get();
 }
 
 /* Gives the P up; false: it is wanted for something else. */
@@ -566,7 +636,7 @@ static bool acquire_idle_p(struct m *mp)
 	struct p *pp;
 
 	lock(&sched.lock);
-	pp = pidleget();
+	pp = pidleget(mp->node);
 	unlock(&sched.lock);
 	if (pp)
 		acquirep(mp, pp);
@@ -702,6 +772,8 @@ void schedule_loop(void)
 		if (mp->spinning)
 			resetspinning(mp);
 		pp->directmark = switches(pp);
+		if (many_nodes())
+			store_rlx_u32(&pp->expects, 0);
 		if (load_rlx_u32(&sysmon_watching) < WATCH_ALL && !runqempty(pp))
 			sysmon_watch(WATCH_ALL); /* see wakep */
 		else if (load_rlx_u32(&sysmon_watching) == 0 && hogs_waiting() > 0)

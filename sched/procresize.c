@@ -35,12 +35,14 @@
 #include "sched/exit.h"
 #include "sched/lock.h"
 #include "sched/maxprocs.h"
+#include "sched/node.h"
 #include "sched/p.h"
 #include "sched/proc.h"
 #include "sched/sysmon.h"
 #include "sched/time.h"
 
 #include <errno.h>
+#include <string.h>
 
 static struct mutex procresize_lock = MUTEX_INIT(RANK_PROCRESIZE);
 
@@ -54,6 +56,7 @@ static int pmake(int id)
 
 	if (!pp)
 		return -ENOMEM;
+	node_home(pp, id, true);
 	pp->id = id;
 	store_rlx_u32(&pp->status, Pdead);
 	if (timers_init(&pp->timers, id == 0 ? RANK_TIMERS_P0 : RANK_TIMERS)) {
@@ -68,8 +71,10 @@ static int pmake_all(int n)
 {
 	int made = 0, err = 0;
 
-	for_each_p(pp)
+	for_each_p(pp) {
+		node_home(pp, pp->id, false); /* of a former world, which had other nodes */
 		made++;
+	}
 	while (made < n && !err)
 		err = pmake(made++);
 	return err;
@@ -270,7 +275,7 @@ void procreset(void)
 	for_each_p(pp)
 		timers_forget(&pp->timers);
 	lock(&sched.lock);
-	sched.pidle = NULL;
+	memset(sched.pidle, 0, sizeof(sched.pidle));
 	store_rlx_u32(&sched.npidle, 0);
 	for_each_p(pp) {
 		store_rlx_u64(&pp->runqhead, load_rlx_u32(&pp->runqtail));
@@ -294,7 +299,6 @@ void procreset(void)
 	store_rlx_u32(&sched.nmspinning, 0);
 	sched.hogs.q = (struct gqueue){ NULL, NULL };
 	store_rlx_u32(&sched.hogs.size, 0);
-	sched.globq[0].q.head = sched.globq[0].q.tail = NULL;
-	store_rlx_u32(&sched.globq[0].size, 0);
+	memset(sched.globq, 0, sizeof(sched.globq));
 	unlock(&sched.lock);
 }

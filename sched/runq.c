@@ -41,6 +41,7 @@
 #include "kernelshim/clock.h"
 #include "kernelshim/futex.h"
 #include "sched/gqueue.h"
+#include "sched/node.h"
 #include "sched/proc.h"
 #include "sched/stats.h"
 
@@ -68,6 +69,12 @@ static void nap(int64_t ns)
 	futex_wait(&nobody_wakes, 0, nanotime() + ns);
 }
 
+/* An M is on its way to a P that has been given a goroutine of its node: see node.c. */
+static bool expects(const struct p *victim, const struct p *thief)
+{
+	return victim->node != thief->node && load_rlx_u32(&victim->expects);
+}
+
 /*
  * Copies half of victim's ring behind pp's own tail and takes it. Returns how many.
  *
@@ -88,6 +95,8 @@ static uint32_t runqgrab(struct p *pp, struct p *victim, uint32_t at, bool runne
 			struct g *next = load_rlx_ptr(&victim->runnext);
 
 			if (!runnext_too || !next)
+				return 0;
+			if (many_nodes() && expects(victim, pp))
 				return 0;
 			if (load_rlx_u32(&victim->status) == Prunning)
 				nap(3000);
@@ -113,6 +122,8 @@ struct g *runqsteal(struct p *pp, struct p *victim, bool runnext_too)
 	if (n == 0)
 		return NULL;
 	count(pp, steals, n);
+	if (victim->node != pp->node)
+		count(pp, steals_remote, n);
 	n--; /* the last one is returned, the others are published */
 	if (n > 0)
 		store_rel_u32(&pp->runqtail, t + n); /* pairs with load_acq in runqgrab */

@@ -79,6 +79,8 @@ struct g {
 	uint32_t nopreempt;  /* depth of urge_nopreempt_begin */
 	uint8_t fresh;       /* has not run yet */
 	uint8_t preempt_off; /* attribute: URGE_PREEMPT_OFF */
+	uint8_t node_asked;  /* attribute: it wants to run on its node */
+	uint8_t node;        /* that of its stack; constant while it has the stack */
 	int64_t waitsince;   /* about when it parked, ns */
 	void *waitobj;       /* what it waits on, for dumps */
 
@@ -198,6 +200,7 @@ struct m {
 	bool blocked;       /* waits on park */
 	bool incall;        /* between entersyscall and exitsyscall */
 	uint32_t pins;      /* depth of urge_pin_begin: do not move */
+	uint32_t node;      /* that its thread is bound to, see node.c; at first none */
 	struct g *lockedg;  /* the one goroutine that may run here; NULL: any */
 	bool ends;          /* its goroutine has ended locked to it */
 	struct g *nextg;    /* pick_next has taken it from the queue for its own M */
@@ -255,6 +258,7 @@ struct gqueue {
 struct counters {
 	struct atomic_u64 spawned, exited, steals, parks, deferred;
 	struct atomic_u64 iowaits; /* begun less ended: the sum is of those that wait */
+	struct atomic_u64 steals_remote, migrations; /* see node.c */
 };
 
 struct timerheap {
@@ -268,7 +272,7 @@ struct timerheap {
 struct p {
 	/* constant */
 	int32_t id;
-	uint32_t node;
+	uint32_t node;          /* its home */
 	struct atomic_ptr next; /* the P that was made after this one; set once */
 
 	/* whoever owns it by status */
@@ -293,6 +297,7 @@ struct p {
 
 	/* others write */
 	struct atomic_u32 attn cacheline_aligned;
+	struct atomic_u32 expects; /* its M is on the way, for runnext: see node.c */
 	/* sched.lock */
 	struct p *link; /* idle list */
 	/* sysmon */
@@ -320,11 +325,11 @@ struct p {
 
 enum { MAX_NODES = 64, SPARE_MS = CONFIG_SPARE_MS };
 
-/* A global run queue. */
+/* A global run queue: one for each node. */
 struct globq {
 	struct gqueue q;        /* sched.lock */
 	struct atomic_u32 size; /* sched.lock writes */
-};
+} cacheline_aligned;
 
 /* Hogs that wait for a P, the longest waiting one first. See hog.h. */
 struct hogq {
@@ -346,7 +351,7 @@ struct schedt {
 	/* sched.lock */
 	struct m *midle;
 	struct m *mfree; /* without a thread */
-	struct p *pidle;
+	struct p *pidle[MAX_NODES];
 	uint32_t nmidle;
 
 	/* sched.lock writes, everybody reads */
@@ -362,13 +367,13 @@ struct schedt {
 	struct atomic_u32 external;        /* outstanding urge_external_begin */
 	struct atomic_u32 nthreads;        /* threads that the runtime has made and not seen end */
 
-	struct globq globq[MAX_NODES] cacheline_aligned;
+	struct globq globq[MAX_NODES];
 	struct hogq hogs;
 	struct parkedq parked;
 	struct atomic_u32 nrevoked; /* Ms that run without the P that was taken from them */
 
 	/* constant while the runtime runs */
-	uint32_t nnodes;
+	uint32_t nnodes; /* with CPUs; see node.c */
 	struct m *m0;
 	int64_t starttime;
 

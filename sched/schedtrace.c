@@ -12,6 +12,8 @@
 #include "sched/env.h"
 #include "sched/lock.h"
 #include "sched/m.h"
+#include "sched/node.h"
+#include "sched/nodestats.h"
 #include "sched/proc.h"
 #include "sched/stack.h"
 #include "sched/sysmon.h"
@@ -118,6 +120,8 @@ static void schedtrace(int64_t now)
 		field_flag(&out, " gcwaiting=", world_stopping());
 		fdp_str(&out, " nmidlelocked=0 stopwait=0");
 		field_flag(&out, " sysmonwait=", false);
+		if (many_nodes())
+			nodes_trace(&out);
 		fdp_char(&out, '\n');
 		for_each_p(pp)
 			if (pp->id < n)
@@ -139,7 +143,10 @@ static void schedtrace(int64_t now)
 			fdp_u64(&out, load_rlx_u64(&pp->schedtick));
 			fdp_char(&out, ' ');
 		}
-		fdp_str(&out, "]\n");
+		fdp_char(&out, ']');
+		if (many_nodes())
+			nodes_trace(&out);
+		fdp_char(&out, '\n');
 	}
 	fdp_flush(&out);
 }

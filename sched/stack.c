@@ -13,6 +13,8 @@
  * goroutines fall into the same few cache sets. No huge pages: the first touch of a stack would
  * commit a whole reserve of them.
  *
+ * A slab belongs to a memory node, its stacks and its headers.
+ *
  * A whole slab is handed out at once, guards made and top pages populated by one system call each:
  * a burst of goroutines costs a few calls per 32. Rejected: malloc or a mapping per stack (a
  * mapping each hits vm.max_map_count at 32,000 stacks and costs four calls), and a free list inside
@@ -27,8 +29,10 @@
 #include "kernelshim/fdprint.h"
 #include "kernelshim/sanitizer.h"
 #include "kernelshim/vm.h"
+#include "numa/memory.h"
 #include "sched/fatal.h"
 #include "sched/lock.h"
+#include "sched/node.h"
 
 #include <errno.h>
 #include <string.h>
@@ -41,6 +45,8 @@ enum {
 	PAGE = 4096,
 };
 
+enum { NODE_CHUNK = 64 }; /* slabs whose headers, together, are given to a node */
+
 struct slab {
 	/* lock; base is also read without it, by stack_owner_sig */
 	struct atomic_ptr base;
@@ -52,16 +58,17 @@ struct slab {
 	uint32_t guarded;
 	uint8_t class_;
 	uint8_t n;
+	uint8_t node; /* constant; its headers and its stacks are memory of it */
 };
 
 static struct {
 	struct mutex lock;
-	struct slab *slabs;                  /* reserved whole */
-	struct g *headers;                   /* reserved whole */
-	struct atomic_u32 nslabs;            /* lock writes: how many have ever been used */
-	struct slab *unused;                 /* lock: without a mapping */
-	struct slab *partial[STACK_CLASSES]; /* lock */
-	struct atomic_ptr lo, hi;            /* lock writes: bounds of all mappings */
+	struct slab *slabs;                             /* reserved whole */
+	struct g *headers;                              /* reserved whole */
+	struct atomic_u32 nslabs;                       /* lock writes: how many have a node */
+	struct slab *unused[MAX_NODES];                 /* lock: without a mapping */
+	struct slab *partial[MAX_NODES][STACK_CLASSES]; /* lock */
+	struct atomic_ptr lo, hi;                       /* lock writes: bounds of all mappings */
 	bool warned;
 	bool crowded; /* lock: more than one slab has been made */
 } stacks = { .lock = MUTEX_INIT(RANK_SLABS) };
@@ -124,6 +131,11 @@ static void list_insert(struct slab **list, struct slab *s)
 	*list = s;
 }
 
+static inline struct slab **partial(const struct slab *s)
+{
+	return &stacks.partial[s->node][s->class_];
+}
+
 static inline char *stack_base(const struct slab *s, unsigned slot)
 {
 	return (char *)s->base.v + slot * stride(s->class_);
@@ -179,33 +191,59 @@ static void slab_headers_init(struct slab *s)
 		gp->slab = index;
 		gp->slot = i;
 		gp->class_ = s->class_;
+		gp->node = s->node;
 		gp->canary = !(s->guarded >> i & 1);
 		store_rel_u32(&gp->status, Gdead);
 	}
 }
 
-static struct slab *slab_new(unsigned class_)
+/*
+ * Gives a node some slabs. On many nodes a chunk of them: a change of policy splits the mapping of
+ * the headers.
+ */
+static void slabs_add(uint32_t node)
 {
-	struct slab *s = stacks.unused;
+	uint32_t used = load_rlx_u32(&stacks.nslabs), n = many_nodes() ? NODE_CHUNK : 1;
+
+	assert_held(&stacks.lock);
+	if (used + n > SLABS_MAX)
+		return;
+	if (many_nodes())
+		numa_memory_prefer(&topology, node, slab_headers(&stacks.slabs[used]),
+				   (size_t)n * PAGE, false);
+	for (uint32_t i = n; i-- > 0;) {
+		struct slab *s = &stacks.slabs[used + i];
+
+		s->node = (uint8_t)node;
+		s->next = stacks.unused[node];
+		stacks.unused[node] = s;
+	}
+	store_rel_u32(&stacks.nslabs, used + n); /* pairs with load_acq in forEachG */
+}
+
+static struct slab *slab_new(unsigned class_, uint32_t node)
+{
 	uint32_t used = load_rlx_u32(&stacks.nslabs);
 	size_t n = SLAB_SIZE / stride(class_);
+	struct slab *s;
 	char *base;
 
 	assert_held(&stacks.lock);
 	n = n < 1 ? 1 : n > SLAB_STACKS ? SLAB_STACKS : n;
-	if (!s && used == SLABS_MAX)
+	if (!stacks.unused[node])
+		slabs_add(node);
+	s = stacks.unused[node];
+	if (!s)
 		return NULL;
 	base = vm_reserve(n * stride(class_), SLAB_ALIGN);
 	if (!base)
 		return NULL;
 	vm_nohugepage(base, n * stride(class_));
-	if (s) {
-		stacks.unused = s->next;
-	} else {
-		s = &stacks.slabs[used];
-		store_rel_u32(&stacks.nslabs, used + 1); /* pairs with load_acq in forEachG */
-	}
+	if (many_nodes())
+		numa_memory_prefer(&topology, node, base, n * stride(class_), false);
+	stacks.unused[node] = s->next;
 	memset(s, 0, sizeof(*s));
+	s->node = (uint8_t)node;
 	s->size = n * stride(class_);
 	s->class_ = (uint8_t)class_;
 	s->n = (uint8_t)n;
@@ -220,20 +258,20 @@ static struct slab *slab_new(unsigned class_)
 		slab_populate(s);
 	stacks.crowded = used > 0;
 	slab_headers_init(s);
-	list_insert(&stacks.partial[class_], s);
+	list_insert(partial(s), s);
 	return s;
 }
 
-struct g *stack_alloc(unsigned class_, uint32_t max, uint32_t *n)
+struct g *stack_alloc(unsigned class_, uint32_t node, uint32_t max, uint32_t *n)
 {
 	struct g *list = NULL;
 	struct slab *s;
 
 	*n = 0;
 	lock(&stacks.lock);
-	s = stacks.partial[class_];
+	s = stacks.partial[node][class_];
 	if (!s)
-		s = slab_new(class_);
+		s = slab_new(class_, node);
 	while (s && s->free && *n < max) {
 		unsigned i = (unsigned)__builtin_ctz(s->free);
 		struct g *gp = slab_headers(s) + i;
@@ -245,7 +283,7 @@ struct g *stack_alloc(unsigned class_, uint32_t max, uint32_t *n)
 		++*n;
 	}
 	if (s && !s->free)
-		list_remove(&stacks.partial[class_], s);
+		list_remove(partial(s), s);
 	unlock(&stacks.lock);
 	return list;
 }
@@ -294,8 +332,8 @@ static void slab_unmap(struct slab *s)
 	sanitizer_reuse(base, s->size); /* by whoever gets these addresses */
 	vm_release(base, s->size);
 	vm_dontneed(gp, SLAB_STACKS * sizeof(*gp)); /* reads as Gidle from here */
-	s->next = stacks.unused;
-	stacks.unused = s;
+	s->next = stacks.unused[s->node];
+	stacks.unused[s->node] = s;
 }
 
 /* Restores what a new slab's stack has: one guard page, no pages. */
@@ -323,11 +361,11 @@ void stack_release(struct g *list)
 		list = gp->schedlink;
 		gp->schedlink = NULL;
 		if (!s->free)
-			list_insert(&stacks.partial[s->class_], s);
+			list_insert(partial(s), s);
 		s->free |= bit;
 		store_rlx_u32(&s->dirty, load_rlx_u32(&s->dirty) | bit);
 		if (s->free == (uint32_t)((UINT64_C(1) << s->n) - 1)) {
-			list_remove(&stacks.partial[s->class_], s);
+			list_remove(partial(s), s);
 			slab_unmap(s);
 		}
 	}
@@ -358,6 +396,36 @@ bool stack_scrub_idle(void)
 	return more;
 }
 
+/* One that is alive: the stacks of others need not have pages. */
+static const struct g *slab_example(const struct slab *s)
+{
+	const struct g *gp = slab_headers(s);
+
+	for (unsigned i = 0; i < s->n; i++)
+		if (load_rlx_u32(&gp[i].status) != Gdead)
+			return &gp[i];
+	return NULL;
+}
+
+size_t stack_sample(uint32_t node, void **pages, size_t max)
+{
+	uint32_t nslabs = load_acq_u32(&stacks.nslabs); /* pairs with store_rel in slabs_add */
+	uint32_t step = nslabs / (uint32_t)max + 1;
+	size_t n = 0;
+
+	lock(&stacks.lock);
+	for (uint32_t from = 0; from < step && n < max; from++)
+		for (uint32_t i = from; i < nslabs && n < max; i += step) {
+			const struct slab *s = &stacks.slabs[i];
+			const struct g *gp = s->base.v && s->node == node ? slab_example(s) : NULL;
+
+			if (gp)
+				pages[n++] = gp->top;
+		}
+	unlock(&stacks.lock);
+	return n;
+}
+
 void stack_release_all(bool (*keep)(const struct g *gp))
 {
 	lock(&stacks.lock);
@@ -372,7 +440,7 @@ void stack_release_all(bool (*keep)(const struct g *gp))
 		if (kept) {
 			/* never used again: a stray may come back to it at any time */
 			if (s->free)
-				list_remove(&stacks.partial[s->class_], s);
+				list_remove(partial(s), s);
 			s->free = 0;
 			store_rlx_u32(&s->dirty, 0);
 			for (unsigned k = 0; k < s->n; k++)
@@ -380,7 +448,7 @@ void stack_release_all(bool (*keep)(const struct g *gp))
 			continue;
 		}
 		if (s->free)
-			list_remove(&stacks.partial[s->class_], s);
+			list_remove(partial(s), s);
 		slab_unmap(s);
 	}
 	stacks.crowded = false;
@@ -389,11 +457,13 @@ void stack_release_all(bool (*keep)(const struct g *gp))
 
 void forEachG(bool (*each)(struct g *gp, void *arg), void *arg)
 {
-	uint32_t n = load_acq_u32(&stacks.nslabs); /* pairs with store_rel in slab_new */
+	uint32_t n = load_acq_u32(&stacks.nslabs); /* pairs with store_rel in slabs_add */
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct g *gp = slab_headers(&stacks.slabs[i]);
 
+		if (!load_acq_ptr(&stacks.slabs[i].base)) /* nothing in it; pairs with slab_new */
+			continue;
 		for (unsigned k = 0; k < SLAB_STACKS; k++, gp++)
 			if (load_acq_u32(&gp->status) != Gidle && !each(gp, arg))
 				return;
@@ -402,7 +472,7 @@ void forEachG(bool (*each)(struct g *gp, void *arg), void *arg)
 
 struct g *stack_owner_sig(uintptr_t addr)
 {
-	uint32_t n = load_acq_u32(&stacks.nslabs); /* pairs with store_rel in slab_new */
+	uint32_t n = load_acq_u32(&stacks.nslabs); /* pairs with store_rel in slabs_add */
 
 	if (addr < (uintptr_t)load_rlx_ptr(&stacks.lo) ||
 	    addr >= (uintptr_t)load_rlx_ptr(&stacks.hi))

@@ -26,10 +26,11 @@ unsigned stack_class(size_t usable);
 size_t stack_usable(unsigned class_);
 
 /*
- * Takes up to max fresh goroutines (status Gdead, default usable size of their class), linked by
- * schedlink, their number in *n. NULL when there is no memory. May block on the kernel's mmap lock.
+ * Takes up to max fresh goroutines (status Gdead, default usable size of their class) of a node,
+ * linked by schedlink, their number in *n. NULL when there is no memory. May block on the kernel's
+ * mmap lock.
  */
-struct g *stack_alloc(unsigned class_, uint32_t max, uint32_t *n);
+struct g *stack_alloc(unsigned class_, uint32_t node, uint32_t max, uint32_t *n);
 
 /* Moves the guard of a dead goroutine's stack so that usable bytes are left. 0 or -errno. */
 int stack_resize(struct g *gp, size_t usable);
@@ -45,6 +46,12 @@ void stack_release(struct g *list);
  * others, to be looked at later.
  */
 bool stack_scrub_idle(void);
+
+/*
+ * Addresses in the first pages of goroutines' stacks of a node, at most max, from all over its slabs.
+ * How many.
+ */
+size_t stack_sample(uint32_t node, void **pages, size_t max);
 
 /* Unmaps every slab in which no goroutine is kept (see urge_main's return). */
 void stack_release_all(bool (*keep)(const struct g *gp));

@@ -31,6 +31,7 @@
 #include "sched/lock.h"
 #include "sched/lockedm.h"
 #include "sched/m.h"
+#include "sched/node.h"
 #include "sched/p.h"
 #include "sched/proc.h"
 #include "sched/runq.h"
@@ -345,7 +346,8 @@ static void *template_main(void *unused)
 
 	(void)unused;
 	thread_counts();
-	rcu_register(); /* it looks for work on behalf of Ps that get no thread */
+	rcu_register();      /* it looks for work on behalf of Ps that get no thread */
+	thread_everywhere(); /* its maker is bound to a node, and so would be those that it makes */
 	thread_set_name("urge-template");
 	store_rel_u32(&template.up, load_rlx_u32(&template.up) + 1);
 	futex_wake(&template.up.v, 1);
@@ -398,6 +400,7 @@ static void *sysmon_main(void *unused)
 	int err;
 
 	thread_counts();
+	thread_everywhere();
 	err = minit(mp, "urge-sysmon");
 	store_rel_u32(&template.up, err ? 100 : load_rlx_u32(&template.up) + 1);
 	futex_wake(&template.up.v, 1);

@@ -160,15 +160,21 @@ enum {
 };
 
 /*
- * Attributes of a goroutine. Start from URGE_ATTR_INIT; zero means the default.
+ * Attributes of a goroutine. Start from URGE_ATTR_INIT; zero means the default, but in node.
  *   stack_size	usable bytes, rounded up to pages; at most 1 GiB. Only touched pages use memory, but
  *		the address space is taken. The default is what is left of a reserve of 256 KiB
  *		(Kconfig: DEFAULT_STACK_SIZE) without the guard page and the one that holds the
  *		runtime's own few bytes.
  *   name	for dumps and overflow messages; copied, at most 23 bytes of it
+ *   node	the memory node to run on, by the kernel's number (/sys/devices/system/node), as far as
+ *		there is an idle P: each time it is started, woken or preempted it goes there, and its
+ *		stack is memory of it. A node without CPUs for the process stands for the nearest one
+ *		with. -EINVAL for a node that there is not, but for 0. Default: URGE_NODE_ANY.
  *   preempt	URGE_PREEMPT_AUTO or URGE_PREEMPT_OFF
- *   class_, node	without effect yet
+ *   class_	without effect yet
  */
+enum { URGE_NODE_ANY = -1 };
+
 struct urge_attr {
 	size_t stack_size;
 	const char *name;
@@ -179,7 +185,7 @@ struct urge_attr {
 };
 #define URGE_ATTR_INIT                                                                             \
 	{                                                                                          \
-		0, 0, 0, 0, 0,                                                                     \
+		0, 0, 0, URGE_NODE_ANY, 0,                                                         \
 		{                                                                                  \
 			0                                                                          \
 		}                                                                                  \
@@ -873,6 +879,28 @@ URGE_API int urge_metrics_read(struct urge_metric *metrics, size_t n);
 
 /* The name of metric i, NULL behind the last one. Any thread, signal-safe. */
 URGE_API const char *urge_metric_name(unsigned i);
+/* A memory node, as urge_node_stats_read sees it. Counters count from the first urge_main on. */
+struct urge_node_stats {
+	int node;       /* the kernel's number: /sys/devices/system/node */
+	unsigned cpus;  /* of it that the process may use */
+	unsigned procs; /* Ps on it now */
+	unsigned reserved_;
+	uint64_t queued;        /* goroutines that wait in its queues now */
+	uint64_t steals_local;  /* goroutines that its Ps took from each other */
+	uint64_t steals_remote; /* goroutines that its Ps took from other nodes */
+	uint64_t migrations;    /* times that a thread moved to its CPUs */
+	uint64_t stack_pages;   /* of a sample of its goroutines' stacks, pages that are there */
+	uint64_t stack_pages_local; /* and those of them that are memory of the node */
+	uint64_t reserved[8];
+};
+
+/*
+ * Reads the nodes with CPUs for this process, in the order of their numbers; at most n, and returns
+ * how many there are: at least 1. A node without memory of its own counts the pages of the nearest
+ * with memory as local; on a machine with one node no page is looked at. -EPERM when the runtime
+ * does not run. One system call for each node; any thread.
+ */
+URGE_API int urge_node_stats_read(struct urge_node_stats *stats, size_t n);
 
 /* The words for index i of preempt_left, NULL behind the last one. Any thread, signal-safe. */
 URGE_API const char *urge_preempt_reason(unsigned i);

@@ -70,7 +70,7 @@ private:
 		struct g *gp;
 
 		lock(&sched.lock);
-		gp = globrunqget(pp, max);
+		gp = globrunqget(pp, 0, max);
 		unlock(&sched.lock);
 		if (gp)
 			take(gp);

@@ -20,8 +20,9 @@ TEST(Boot, PhasesComeInGosOrder)
 {
 	std::string phase = " @[0-9]+\\.[0-9]{3} ms, [0-9]+\\.[0-9]{3} ms clock";
 	std::string trace = "init args" + phase + "\ninit osinit" + phase + ", ncpu=[1-9][0-9]*" +
-			    "\ninit schedinit" + phase + ", err=0\ninit newproc" + phase +
-			    ", err=0" + "\ninit sysmon" + phase + ", err=0\ninit main" + phase +
+			    "(\ninit numa" + phase + ", nodes=[1-9][0-9]*)?\ninit schedinit" +
+			    phase + ", err=0\ninit newproc" + phase + ", err=0\ninit sysmon" +
+			    phase + ", err=0\ninit main" + phase +
 			    ", gomaxprocs=[1-9][0-9]*\nfirst line of main\n";
 	Outcome boot = boot_with("URGEDEBUG", "inittrace=1", [] {
 		fputs("first line of main\n", stderr);

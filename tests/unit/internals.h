@@ -20,6 +20,7 @@ extern "C" {
 #include "sched/chan.h"
 #include "sched/gqueue.h"
 #include "sched/lock.h"
+#include "sched/node.h"
 #include "sched/proc.h"
 #include "sched/runq.h"
 #include "sched/runtime2.h"
