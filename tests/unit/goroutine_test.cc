@@ -351,6 +351,7 @@ TEST(Limits, WithoutAddressSpaceSpawningFailsAndTheRestGoesOn)
 						struct urge_attr attr = URGE_ATTR_INIT;
 						int started = 0, err;
 
+						urge_gomaxprocs(2); /* threads take some too */
 						urge_waitgroup_add(&gate, 1);
 						limit(RLIMIT_AS,
 						      ((rlim_t)procfs_status_kb("VmSize") << 10) +

@@ -241,6 +241,8 @@ TEST_F(Symtab, NamesTheVdso)
 		GTEST_SKIP() << "no vDSO";
 	ASSERT_EQ(0, elf_image_parse(&image, (const void *)vdso,
 				     (module.end - vdso + 4095) / 4096 * 4096));
+	if (image.nsections == 0)
+		GTEST_SKIP() << "a vDSO without section headers, as in Debian's kernels";
 	for (uint32_t i = 0; i < image.nsymbols; i++) {
 		if (ELF64_ST_TYPE(image.symbols[i].st_info) == STT_FUNC)
 			named += lookup(module.bias + image.symbols[i].st_value).name[0] != '\0';

@@ -98,6 +98,7 @@ TEST(Vm, ReserveCommitsNothingUnderMlockall)
 		char *p = (char *)vm_reserve(4 * MiB, 2 * MiB);
 		if (!p)
 			_exit(77); /* RLIMIT_MEMLOCK */
+		vm_nohugepage(p, 4 * MiB);
 		if (resident_pages(p, 4 * MiB) != 0)
 			_exit(1);
 		p[0] = 1;
