@@ -310,12 +310,17 @@ test: | deps-run deps-test
 	+@MAKE='$(MAKE)' CC='$(CC)' .ci/run-tests $(BUILD) $(or $(CONFIG),default) \
 		$(foreach name,$(TEST_CONFIGS),$(BUILD)/$(name) tests/configs/$(name).config)
 
+# Machines with several memory nodes, under emulation; what they need is installed if that can be.
+.PHONY: test-numa
+test-numa: $(UNIT_TESTS) | deps-run deps-test
+	@tests/guest/run $(BUILD)
+
 # ---- checks --------------------------------------------------------------------------------------
 
 CHECKS := format includes signal shell tidy
 STYLED = $(shell find kernelshim numa sched preempt tests bench examples -name peers -prune -o \
 	-name '*.[ch]' -print -o -name '*.cc' -print)
-SCRIPTS = $(shell grep -lE '^\#!/bin/(ba)?sh' .ci/* $$(find tests bench examples -name '*.sh' -o -name make))
+SCRIPTS = $(shell grep -lE '^\#!/bin/(ba)?sh' .ci/* $$(find tests bench examples -name '*.sh' -o -name make -o -name init))
 
 .PHONY: check $(CHECKS:%=check-%)
 check: | deps-check
@@ -403,6 +408,7 @@ help:
 	@echo '  run             the preemption laboratory: tight loops that yield'
 	@echo '  test            all tests, in the configurations $(or $(CONFIG),default $(TEST_CONFIGS))'
 	@echo '  torture         real libraries under preemption, MINUTES=1 for each of their runs'
+	@echo '  test-numa       tests in guests with 2 and 4 memory nodes, under QEMU'
 	@echo '  check           $(CHECKS); each alone as check-NAME'
 	@echo '  format          rewrite the sources as check-format wants them'
 	@echo '  bench           the benchmarks'
