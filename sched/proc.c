@@ -346,15 +346,11 @@ static void inject_on_nodes(struct gqueue *q)
 {
 	for (struct g *gp; (gp = gqueue_pop(q)) != NULL;)
 		node_ready(gp, true);
-	wakep();
 }
 
-void injectglist(struct gqueue *q, uint32_t n)
+/* The first n idle Ps get threads. */
+static void inject_on_one_node(struct gqueue *q, uint32_t n)
 {
-	if (many_nodes()) {
-		inject_on_nodes(q);
-		return;
-	}
 	globrunqputbatch(q, n);
 	while (n-- > 0 && load_rlx_u32(&sched.npidle) > 0) {
 		struct p *pp;
@@ -366,6 +362,14 @@ void injectglist(struct gqueue *q, uint32_t n)
 			break;
 		startm(pp, false);
 	}
+}
+
+void injectglist(struct gqueue *q, uint32_t n)
+{
+	if (many_nodes())
+		inject_on_nodes(q);
+	else
+		inject_on_one_node(q, n);
 	wakep();
 	if (load_rlx_u32(&sched.npidle) == 0 && hogs_run())
 		sysmon_look();
