@@ -76,7 +76,7 @@ void entersyscall(struct m *mp)
 	}
 }
 
-static bool others_want(const struct p *pp)
+static bool wanted(const struct p *pp)
 {
 	return !runqempty(pp) || globrunqsize() > 0;
 }
@@ -88,7 +88,7 @@ void urge_entersyscall(void)
 	if (!mp)
 		return;
 	entersyscall(mp);
-	if (load_rlx_i32(&long_calls) >= SHORT_CALL_COUNTS && others_want(mp->oldp) &&
+	if (load_rlx_i32(&long_calls) >= SHORT_CALL_COUNTS && wanted(mp->oldp) &&
 	    syscall_retake(mp->oldp))
 		mp->callstart = nanotime();
 	/* locks stays at 1: nothing here is preempted, and no other call is allowed */
@@ -100,7 +100,7 @@ static void without_p(struct m *mp, struct g *old)
 	struct p *pp;
 
 	lock(&sched.lock);
-	pp = pidleget(mp->node);
+	pp = pidleget();
 	unlock(&sched.lock);
 	if (pp) {
 		acquirep(mp, pp);
@@ -226,7 +226,7 @@ int urge_blocking(int (*fn)(void *), void *arg)
 	check_stack(mp->curg);
 	mp->after.arg = &b;
 	entersyscall(mp);
-	if (others_want(mp->oldp))
+	if (wanted(mp->oldp))
 		syscall_retake(mp->oldp); /* it will be long: no waiting for sysmon */
 	switch_to(mp, mp->curg, &mp->g0, blocking_after);
 	leave();
