@@ -572,12 +572,18 @@ TEST(Io, NumbersThatAreUsedAgainServeTheirNewFile)
 			  int listener = listen_tcp(&addr);
 			  for (int i = 0; i < 100; i++) {
 				  int fd = socket(AF_INET, SOCK_STREAM, 0), peer;
+				  urge_waitgroup sent = {};
 				  char c;
 
 				  EXPECT_EQ(0, connect(fd, (struct sockaddr *)&addr, sizeof(addr)));
 				  peer = urge_accept(listener, nullptr, nullptr);
-				  EXPECT_EQ(0, go([&] { EXPECT_EQ(1, write(fd, "y", 1)); }));
+				  urge_waitgroup_add(&sent, 1);
+				  EXPECT_EQ(0, go([&] {
+						    EXPECT_EQ(1, write(fd, "y", 1));
+						    urge_waitgroup_done(&sent);
+					    }));
 				  EXPECT_EQ(1, urge_read_until(peer, &c, 1, in_ms(30000)));
+				  urge_waitgroup_wait(&sent);
 				  close(peer);
 				  close(fd);
 			  }
