@@ -304,11 +304,12 @@ struct p {
 	uint64_t sysmon_schedtick;
 	uint32_t sysmon_syscalltick;
 	int64_t sysmon_schedwhen, sysmon_syscallwhen;
-	int64_t stops;         /* when the bucket of stopped hogs will be empty: see hog.c */
-	int64_t sysmon_look;   /* when to look at its thread next */
-	int64_t sysmon_asked;  /* when its goroutine was last asked to stop */
-	int64_t sysmon_cpu;    /* its thread's CPU time when that was last seen blocked, or -1 */
-	uint32_t sysmon_stuck; /* looks without progress, where the kernel does not tell more */
+	int64_t stops;          /* when the bucket of stopped hogs will be empty: see hog.c */
+	int64_t sysmon_look;    /* when to look at its thread next */
+	int64_t sysmon_asked;   /* when its goroutine was last asked to stop */
+	int64_t sysmon_cpu;     /* its thread's CPU time when that was last seen blocked, or -1 */
+	uint32_t sysmon_stuck;  /* looks without progress, where the kernel does not tell more */
+	uint32_t sysmon_defers; /* above 0: requests were put off lately, see handler_sig.c */
 
 	/* run queue: the owner moves tail, owner and thieves change head by CAS; see runq.c */
 	struct atomic_u64 runqhead cacheline_aligned; /* low half: the head; high half: an epoch */

@@ -219,6 +219,8 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *
 			pp->sysmon_schedwhen = load_rlx_i64(&pp->slicestart);
 		pp->sysmon_look = pp->sysmon_schedwhen + first_look();
 		pp->sysmon_asked = 0;
+		if (pp->sysmon_defers > 0)
+			pp->sysmon_defers--;
 		pp->sysmon_cpu = -1;
 	}
 	if (!waits && load_rlx_u32(&pp->attn) == 0)
@@ -251,11 +253,14 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *
 		return pp->sysmon_look = min_i64(pp->sysmon_schedwhen + slice,
 						 now + (now - pp->sysmon_schedwhen));
 	put_off = __atomic_load_n(&mp->deferrals, __ATOMIC_RELAXED) > 0;
+	if (put_off)
+		pp->sysmon_defers = 2; /* so will the next one be, perhaps */
 	if (put_off || now - pp->sysmon_asked >= slice - slice / 8) {
 		pp->sysmon_asked = now;
 		preemptone(pp, true);
 	}
-	return pp->sysmon_look = now + (put_off ? DEFERRED_LOOK : min_i64(slice, first_look()));
+	return pp->sysmon_look =
+		       now + (pp->sysmon_defers ? DEFERRED_LOOK : min_i64(slice, first_look()));
 }
 
 /* One look at every P. Returns when to look again. */
