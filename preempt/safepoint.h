@@ -6,15 +6,18 @@
 #include "preempt/reason.h"
 #include "sched/runtime2.h"
 
-/* The text of the program. Made at boot by text.c, constant afterwards. */
+/*
+ * The text that may be moved. Made at boot by text.c; urge_preempt_text appends, and empties or
+ * restores a range by its hi, so that a handler sees a range whole or not at all.
+ */
 struct text_range {
 	uintptr_t lo, hi;
 };
 
-enum { TEXT_RANGES_MAX = 8 };
+enum { TEXT_RANGES_MAX = 64 };
 
 struct preemptible_text {
-	struct text_range range[TEXT_RANGES_MAX]; /* the main program's code, without libc's */
+	struct text_range range[TEXT_RANGES_MAX]; /* first the main program's, without libc's */
 	unsigned n;
 	bool movable; /* a goroutine in there may resume on another thread */
 	bool shadow_stack;

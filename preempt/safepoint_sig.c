@@ -55,8 +55,10 @@ static bool in_program_text(uintptr_t a)
 		return true;
 	if (in_runtime_text(a))
 		return false;
-	for (unsigned i = 0; i < text.n; i++)
-		if (a - text.range[i].lo < text.range[i].hi - text.range[i].lo)
+	/* pairs with store_rel in append */
+	for (unsigned i = 0, n = __atomic_load_n(&text.n, __ATOMIC_ACQUIRE); i < n; i++)
+		if (a - text.range[i].lo <
+		    __atomic_load_n(&text.range[i].hi, __ATOMIC_RELAXED) - text.range[i].lo)
 			return true;
 	return false;
 }

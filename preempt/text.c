@@ -18,13 +18,17 @@
  * hash table needs to be walked to count them.
  */
 #define _GNU_SOURCE
+#define URGE_KEEP_ERRNO
 #include "preempt/safepoint.h"
 
 #include "kernelshim/sigframe.h"
+#include "sched/lock.h"
+#include "sched/proc.h"
 #include "sched/tls.h"
 #include "sched/urge.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,4 +183,92 @@ void text_thread_bounds(uintptr_t *lo, uintptr_t *hi)
 	dl_iterate_phdr(lowest_tls, &b);
 	*lo = b.lo - TLS_MARGIN;
 	*hi = tp + STRUCT_PTHREAD + TLS_MARGIN;
+}
+
+/* ---- urge_preempt_text --------------------------------------------------------------------- */
+
+static struct mutex text_lock = MUTEX_INIT(RANK_TEXT);
+
+/* What dl_iterate_phdr finds of the module that holds addr. */
+struct module_text {
+	uintptr_t addr;
+	bool program;                             /* it is the main one */
+	bool seen_program;                        /* that comes first */
+	struct text_range range[TEXT_RANGES_MAX]; /* its executable segments */
+	unsigned n;                               /* 0: no module has this address in its code */
+};
+
+static int find_module(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct module_text *m = arg;
+	bool holds = false;
+
+	(void)size;
+	m->program = !m->seen_program;
+	m->seen_program = true;
+	m->n = 0;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		uintptr_t lo = info->dlpi_addr + ph->p_vaddr;
+
+		if (ph->p_type != PT_LOAD || !(ph->p_flags & PF_X) || m->n == TEXT_RANGES_MAX)
+			continue;
+		m->range[m->n++] = (struct text_range){ lo, lo + ph->p_memsz };
+		holds = holds || m->addr - lo < ph->p_memsz;
+	}
+	if (!holds)
+		m->n = 0;
+	return holds;
+}
+
+static int append(struct text_range range)
+{
+	assert_held(&text_lock);
+	if (text.n == TEXT_RANGES_MAX)
+		return -ENOSPC;
+	text.range[text.n] = range;
+	__atomic_store_n(&text.n, text.n + 1, __ATOMIC_RELEASE); /* pairs with in_program_text */
+	return 0;
+}
+
+static int set_library(const struct module_text *m, bool on)
+{
+	int err = 0;
+
+	assert_held(&text_lock);
+	for (unsigned i = 0; i < m->n && !err; i++) {
+		uintptr_t lo = m->range[i].lo, hi = on ? m->range[i].hi : lo;
+		unsigned known = 0;
+
+		while (known < text.n && text.range[known].lo != lo)
+			known++;
+		if (known < text.n)
+			__atomic_store_n(&text.range[known].hi, hi, __ATOMIC_RELAXED);
+		else if (on)
+			err = append(m->range[i]);
+	}
+	return err;
+}
+
+int urge_preempt_text(const void *addr, bool on)
+{
+	struct module_text m = { .addr = (uintptr_t)addr };
+	const struct m *mp;
+	int err = 0;
+
+	if (!load_acq_u32(&sched.running)) /* pairs with boot's store_rel */
+		return -EPERM;
+	dl_iterate_phdr(find_module, &m); /* takes the loader's lock: not in the runtime */
+	if (m.n == 0)
+		return -EINVAL;
+	mp = enter();
+	lock(&text_lock);
+	if (m.program)
+		__atomic_store_n(&text.movable, on, __ATOMIC_RELAXED);
+	else
+		err = set_library(&m, on);
+	unlock(&text_lock);
+	if (mp)
+		leave();
+	return err;
 }

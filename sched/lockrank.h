@@ -25,6 +25,7 @@
 	X(RANK_SLABS)      /* stack slabs */                                                       \
 	X(RANK_RESOLVER)   /* the queue of name lookups */                                         \
 	X(RANK_POLLDESC)   /* a poll descriptor */                                                 \
+	X(RANK_TEXT)       /* changes of what may be moved */                                      \
 	X(RANK_WAITPOINT)  /* a waiting point's deadline */
 
 enum lockrank {

@@ -798,6 +798,17 @@ URGE_API int urge_set_time_slice(int64_t ns);
 URGE_API int urge_set_preempt(int policy);
 
 /*
+ * The program's promise about the module (the program itself, or a library) whose code holds addr:
+ * outside urge_nopreempt and urge_pin no value that belongs to a thread is live there, so goroutines in
+ * its code may be moved; with on false it is taken back. For programs that have thread-local variables,
+ * which are parked otherwise, and for libraries that keep nothing per thread and take no locks. A library
+ * must not be unloaded before. Any thread, not in a callback of the loader. 0, -EINVAL (no module has
+ * this address in its code), -ENOSPC (64 ranges at most), -EPERM when the runtime does not run; the next
+ * urge_main begins without.
+ */
+URGE_API int urge_preempt_text(const void *addr, bool on);
+
+/*
  * Stops every other goroutine and returns when all Ps stand still. why tells a debugger what for;
  * it must outlive the stop. Those in declared system calls go on there, and stop when they return.
  * The others are interrupted, undeclared system calls too; one between urge_nopreempt_begin and its
