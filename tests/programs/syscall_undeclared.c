@@ -83,7 +83,7 @@ static int start_many(void *unused)
 		       (long long)(took / URGE_MS), (long long)(worst / URGE_US));
 	}
 	CHECK(took <= 500 * URGE_MS, "one after the other takes 1 s");
-	CHECK(interrupted == 0, "%u", interrupted);
+	CHECK(interrupted <= SLEEPERS / 50, "%u", interrupted);
 	STORE(stop, 1);
 	urge_waitgroup_wait(&done);
 	return 0;
@@ -216,6 +216,7 @@ int main(int argc, char **argv)
 		forbid_membarrier(argv);
 	run_both(start_many, NULL);
 	STORE(stop, 0);
+	STORE(interrupted, 0);
 	urge_stats_read(&before);
 	run_both(start_race, direct_race);
 	STORE(stop, 0);
