@@ -100,7 +100,7 @@ static void without_p(struct m *mp, struct g *old)
 	struct p *pp;
 
 	lock(&sched.lock);
-	pp = pidleget();
+	pp = pidleget(mp->node);
 	unlock(&sched.lock);
 	if (pp) {
 		acquirep(mp, pp);
