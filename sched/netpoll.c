@@ -53,7 +53,8 @@ static struct {
 	struct atomic_i64 looked;      /* when an M did last */
 	struct atomic_u32 watching;    /* sysmon looks after us */
 	struct atomic_i64 interval;    /* sysmon */
-	uint64_t switches;             /* sysmon: of all Ps, at its last look */
+	uint64_t switches;             /* sysmon: of all Ps, when it last counted them */
+	int64_t counted, next;         /* sysmon: when that was; when it wants to be called again */
 	struct atomic_u32 nested;      /* sysmon */
 } netpoll;
 
@@ -209,13 +210,20 @@ static void nest(bool on)
 static bool looked_after(int64_t now)
 {
 	int64_t ago = now - load_rlx_i64(&netpoll.looked);
+	int64_t interval = load_rlx_i64(&netpoll.interval);
 	uint64_t switches = 0, before = netpoll.switches;
 
+	if (ago < interval)
+		return true;
+	if (ago >= SYSMON_LOOK_MAX)
+		return false;
+	if (now - netpoll.counted < interval)
+		return true; /* sysmon has come for something else: too soon to tell */
 	for_each_p(pp)
 		switches += load_rlx_u64(&pp->schedtick) + load_rlx_u64(&pp->inherits);
 	netpoll.switches = switches;
-	return ago < load_rlx_i64(&netpoll.interval) ||
-	       (ago < SYSMON_LOOK_MAX && switches != before);
+	netpoll.counted = now;
+	return switches != before;
 }
 
 int64_t netpoll_sysmon(int64_t now, bool event)
@@ -243,9 +251,12 @@ int64_t netpoll_sysmon(int64_t now, bool event)
 	}
 	if (looked_after(now)) {
 		nest(false);
-		interval = interval * 2 < SYSMON_LOOK_MAX ? interval * 2 : SYSMON_LOOK_MAX;
-		store_rlx_i64(&netpoll.interval, interval);
-		return now + interval;
+		if (now >= netpoll.next) {
+			interval = interval * 2 < SYSMON_LOOK_MAX ? interval * 2 : SYSMON_LOOK_MAX;
+			store_rlx_i64(&netpoll.interval, interval);
+			netpoll.next = now + interval;
+		}
+		return netpoll.next;
 	}
 	nest(true);
 	return load_rlx_u32(&netpoll.nested) ? INT64_MAX : now + LOOK_PERIOD;
