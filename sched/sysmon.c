@@ -209,6 +209,7 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *
 	uint64_t tick = load_rlx_u64(&pp->schedtick);
 	const struct m *mp = load_rlx_ptr(&pp->m);
 	int64_t stop = INT64_MAX; /* when it gives way to somebody who is no hog */
+	int64_t early, ran;
 	bool over, put_off;
 	long call;
 
@@ -222,12 +223,14 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *
 		if (pp->sysmon_defers > 0)
 			pp->sysmon_defers--;
 		pp->sysmon_cpu = -1;
+		run_backoff(true);
 	}
 	if (!waits && load_rlx_u32(&pp->attn) == 0)
 		return INT64_MAX;
 	if (*others > 0 && hog_runs(pp, now))
 		stop = hog_stop_time(pp, pp->sysmon_schedwhen);
-	if ((now < stop && now < pp->sysmon_look - slice / 8) || !mp) /* one wake-up for all */
+	early = (pp->sysmon_look - pp->sysmon_schedwhen) / 4; /* one wake-up for several Ps */
+	if ((now < stop && now < pp->sysmon_look - early) || !mp)
 		return min_i64(stop, pp->sysmon_look);
 	over = now - pp->sysmon_schedwhen >= slice - slice / 8;
 	switch (look_at_thread(pp, mp, &call)) {
@@ -249,9 +252,10 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *
 		return pp->sysmon_look = now + BLOCKED_LOOK;
 	}
 	run_backoff(true);
+	ran = now - pp->sysmon_schedwhen;
 	if (!over)
 		return pp->sysmon_look = min_i64(pp->sysmon_schedwhen + slice,
-						 now + (now - pp->sysmon_schedwhen));
+						 now + (ran > first_look() ? ran : first_look()));
 	put_off = __atomic_load_n(&mp->deferrals, __ATOMIC_RELAXED) > 0;
 	if (put_off)
 		pp->sysmon_defers = 2; /* so will the next one be, perhaps */
