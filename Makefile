@@ -55,10 +55,8 @@ ifneq ($(CONFIG),$(wildcard $(CONFIG)))
 $(error no such configuration: $(CONFIG); there are: $(notdir $(wildcard tests/configs/*.config)))
 endif
 BUILD ?= build$(if $(CONFIG),/$(basename $(notdir $(CONFIG))))
-# What `make test` covers beside the default configuration; one that is chosen is tested alone.
-ifndef CONFIG
-TEST_CONFIGS ?= debug asan tsan
-endif
+# What `make test` covers beside the configuration that is chosen, or the default one.
+TEST_CONFIGS ?=
 
 # ---- configuration -------------------------------------------------------------------------------
 
@@ -193,7 +191,7 @@ $(BUILD)/examples/llhttp/%.o: /usr/share/llhttp/%.c $(BUILD)/.flags
 $(BUILD)/%: kind-flags = $(INCLUDES) $(if $(filter %.c %.S,$<),-D_GNU_SOURCE=)
 $(foreach dir,$(LIB_DIRS),$(BUILD)/$(dir)/%): kind-flags = $(INCLUDES) -D_GNU_SOURCE= $(LIB_FLAGS)
 $(BUILD)/examples/%: kind-flags = -I$(BUILD)/include -I.
-$(BUILD)/examples/httpd.o: kind-flags += -isystem /usr/share/include
+$(BUILD)/examples/httpd.o $(BUILD)/examples/httpd.tidy: kind-flags += -isystem /usr/share/include
 $(BUILD)/%_sig.o: sig-flags = $(SIG_FLAGS)
 
 $(BUILD)/%.o: %.c $(BUILD)/.flags | $(BUILD)/include/urge.h
@@ -406,7 +404,7 @@ help:
 	@echo 'Goals'
 	@echo '  all             the libraries, urge-bench, urge-lab, the examples (default)'
 	@echo '  run             the preemption laboratory: tight loops that yield'
-	@echo '  test            all tests, in the configurations $(or $(CONFIG),default $(TEST_CONFIGS))'
+	@echo '  test            all tests, in the configurations $(or $(CONFIG),default) $(TEST_CONFIGS)'
 	@echo '  torture         real libraries under preemption, MINUTES=1 for each of their runs'
 	@echo '  test-numa       tests in guests with 2 and 4 memory nodes, under QEMU'
 	@echo '  check           $(CHECKS); each alone as check-NAME'
