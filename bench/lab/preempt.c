@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * preempt: what a goroutine that sleeps 1 ms in a loop sees of K tight loops on P Ps, with
- * preemption off and with time slices of 10 ms, 1 ms and 100 us, and what the loops pay for it.
+ * preemption off and with some time slices, and what the loops pay for it.
  *
  * The loops make no calls and read a plain flag (bench/loops.c): only a signal can stop them. With
  * preemption off and K >= P the sleeper is never run; its row is not empty then, but holds a lower
@@ -23,24 +23,24 @@
 #include <string.h>
 
 static const char usage[] =
-	"usage: urge-lab preempt [--loops K] [--procs P] [--seconds S] [--out DIR]\n"
+	"usage: urge-lab preempt [--loops K] [--procs P] [--policy HOW] [--slices US,...]\n"
+	"                        [--seconds S] [--out DIR]\n"
 	"\n"
 	"K tight loops without a single call run on P Ps beside one goroutine that sleeps 1 ms in a\n"
-	"loop. Shows how late it wakes, with preemption off and with slices of 10 ms, 1 ms and\n"
-	"100 us, and the throughput that the loops keep.\n"
+	"loop. Shows how late it wakes, with preemption off and with each of the slices, and the\n"
+	"throughput that the loops keep.\n"
 	"\n"
 	"  --loops K     tight loops (default 4)\n"
 	"  --procs P     GOMAXPROCS (default 2, or 1 on a machine with one CPU)\n"
-	"  --seconds S   length of each of the four runs (default 3)\n"
+	"  --policy HOW  auto, inject or park: how loops are preempted (default auto)\n"
+	"  --slices US   time slices in us, 50 to 10000000, at most 11 (default 10000,1000,100)\n"
+	"  --seconds S   length of each run (default 3)\n"
 	"  --out DIR     folder for preempt.html, preempt.csv (all samples) and\n"
 	"                preempt-summary.csv (default build/report)\n"
 	"  --help        print this\n";
 
-static struct preempt_row rows[PREEMPT_ROWS] = {
+static struct preempt_row rows[PREEMPT_ROWS_MAX] = {
 	{ .name = "preemption off", .file_name = "off" },
-	{ .name = "slice 10 ms", .file_name = "slice10ms", .slice = 10 * URGE_MS },
-	{ .name = "slice 1 ms", .file_name = "slice1ms", .slice = URGE_MS },
-	{ .name = "slice 100 us", .file_name = "slice100us", .slice = 100 * URGE_US },
 };
 
 bool preempt_parse(struct preempt_row *row, const char *line)
@@ -80,8 +80,8 @@ bool preempt_parse(struct preempt_row *row, const char *line)
 static void run_row(const struct preempt_options *options, unsigned index)
 {
 	struct preempt_row *row = &rows[index];
-	char slice[24], loops[16], seconds[32], title[128];
-	const char *argv[] = { slice, loops, seconds, NULL };
+	char slice[24], policy[12], loops[16], seconds[32], title[128];
+	const char *argv[] = { slice, policy, loops, seconds, NULL };
 	struct cell cell = {
 		.argv = argv,
 		.gomaxprocs = options->procs,
@@ -92,9 +92,11 @@ static void run_row(const struct preempt_options *options, unsigned index)
 	struct child_result result;
 
 	snprintf(slice, sizeof(slice), "%" PRId64, row->slice);
+	snprintf(policy, sizeof(policy), "%d",
+		 row->slice == 0 ? URGE_PREEMPT_OFF : options->policy);
 	snprintf(loops, sizeof(loops), "%u", options->loops);
 	snprintf(seconds, sizeof(seconds), "%.17g", options->seconds);
-	snprintf(title, sizeof(title), "run %u of %d, %g s each: %s", index + 1, PREEMPT_ROWS,
+	snprintf(title, sizeof(title), "run %u of %u, %g s each: %s", index + 1, options->rows,
 		 options->seconds, row->name);
 	cell_run(&preempt_experiment, &cell, &result);
 	if (!child_succeeded(&result))
@@ -114,12 +116,63 @@ static unsigned default_procs(void)
 												: 2;
 }
 
+static void parse_policy(struct preempt_options *options, const char *text)
+{
+	static const struct {
+		const char *name;
+		int policy;
+	} policies[] = {
+		{ "auto", URGE_PREEMPT_AUTO },
+		{ "inject", URGE_PREEMPT_INJECT },
+		{ "park", URGE_PREEMPT_PARK },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		if (!strcmp(text, policies[i].name)) {
+			options->policy = policies[i].policy;
+			options->means = policies[i].name;
+			return;
+		}
+	}
+	fprintf(stderr, "urge-lab: --policy %s: give auto, inject or park\n", text);
+	exit(EXIT_USAGE);
+}
+
+static void name_row(struct preempt_row *row, long us)
+{
+	const char *unit = us % 1000000 == 0 ? "s" : us % 1000 == 0 ? "ms" : "us";
+	long n = us % 1000000 == 0 ? us / 1000000 : us % 1000 == 0 ? us / 1000 : us;
+
+	row->slice = us * URGE_US;
+	snprintf(row->name, sizeof(row->name), "slice %ld %s", n, unit);
+	snprintf(row->file_name, sizeof(row->file_name), "slice%ld%s", n, unit);
+}
+
+/* Fills in the rows behind the first. */
+static void parse_slices(struct preempt_options *options, const char *text)
+{
+	char list[256], *rest = list;
+
+	snprintf(list, sizeof(list), "%s", text);
+	options->rows = 1;
+	for (const char *word; (word = strsep(&rest, ",")) != NULL;) {
+		if (options->rows == PREEMPT_ROWS_MAX) {
+			fprintf(stderr, "urge-lab: --slices: at most %d of them\n",
+				PREEMPT_ROWS_MAX - 1);
+			exit(EXIT_USAGE);
+		}
+		name_row(&rows[options->rows++], option_integer("--slices", word, 50, 10000000));
+	}
+}
+
 /* Returns whether to go on; if not, the program ends with *status. */
 static bool parse_options(struct preempt_options *options, int *status)
 {
 	static const struct option names[] = {
 		{ "loops", required_argument, NULL, 'l' },
 		{ "procs", required_argument, NULL, 'p' },
+		{ "policy", required_argument, NULL, 'y' },
+		{ "slices", required_argument, NULL, 't' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "out", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
@@ -135,6 +188,12 @@ static bool parse_options(struct preempt_options *options, int *status)
 			break;
 		case 'p':
 			options->procs = (unsigned)option_integer("--procs", optarg, 1, 1024);
+			break;
+		case 'y':
+			parse_policy(options, optarg);
+			break;
+		case 't':
+			parse_slices(options, optarg);
 			break;
 		case 's':
 			options->seconds = option_number("--seconds", optarg, 0.1, 3600);
@@ -169,14 +228,16 @@ static int preempt(int argc, char **argv)
 	};
 	int status;
 
+	parse_policy(&options, "auto");
+	parse_slices(&options, "10000,1000,100");
 	if (!parse_options(&options, &status))
 		return status;
 	report_make_directory(options.out);
-	for (unsigned i = 0; i < PREEMPT_ROWS; i++)
+	for (unsigned i = 0; i < options.rows; i++)
 		run_row(&options, i);
 	preempt_report(&options, rows);
 	status = 0;
-	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+	for (unsigned i = 0; i < options.rows; i++) {
 		if (rows[i].failure[0]) {
 			fprintf(stderr, "urge-lab: %s: %s\n", rows[i].name, rows[i].failure);
 			status = 1;

@@ -12,7 +12,10 @@
 struct preempt_options {
 	unsigned loops;
 	unsigned procs;
-	double seconds; /* of each cell */
+	unsigned rows;     /* the first has preemption off, the others a slice each */
+	int policy;        /* URGE_PREEMPT_*, where it is not off */
+	const char *means; /* its name */
+	double seconds;    /* of each cell */
 	const char *out;
 	int argc; /* the command line, for the report */
 	char **argv;
@@ -21,9 +24,9 @@ struct preempt_options {
 /* One row of the result: a cell with preemption off or with one time slice. */
 struct preempt_row {
 	/* constant */
-	const char *name;
-	const char *file_name; /* without blanks, for the CSV files */
-	int64_t slice;         /* ns; 0: preemption off */
+	char name[24];
+	char file_name[24]; /* without blanks, for the CSV files */
+	int64_t slice;      /* ns; 0: preemption off */
 	/* what the cell printed */
 	struct samples
 		lateness; /* ns, in the order of time until the row is complete, then sorted */
@@ -39,9 +42,9 @@ struct preempt_row {
 	char failure[128];
 };
 
-enum { PREEMPT_ROWS = 4 };
+enum { PREEMPT_ROWS_MAX = 12 };
 
-/* The child's side: argv is SLICE (ns, 0 for off), LOOPS, SECONDS. Returns the exit status. */
+/* The child's side: argv is SLICE (ns, 0 for off), POLICY, LOOPS, SECONDS. Returns the exit status. */
 int preempt_cell(char *const *argv);
 
 /* Reads one line that a cell printed into the row; false when it is none. */

@@ -26,6 +26,7 @@
 struct run {
 	/* constant */
 	int64_t slice;
+	int policy;
 	unsigned count;
 	int64_t length;
 	/* goroutine 1, before begin */
@@ -88,8 +89,9 @@ static int sleeper(void *arg)
 	struct urge_stats before, after;
 	double bound = 0;
 
-	int err = run->slice == 0 ? urge_set_preempt(URGE_PREEMPT_OFF)
-				  : urge_set_time_slice(run->slice);
+	int err = urge_set_preempt(run->policy);
+	if (err == 0 && run->slice > 0)
+		err = urge_set_time_slice(run->slice);
 	if (err < 0)
 		return err;
 	samples_reserve(&lateness, (size_t)(run->length / URGE_MS) + 1);
@@ -117,12 +119,13 @@ int preempt_cell(char *const *argv)
 	struct run *run = aligned_alloc(CACHE_LINE, sizeof(*run));
 	pthread_t thread;
 
-	if (!run || !argv[0] || !argv[1] || !argv[2])
+	if (!run || !argv[0] || !argv[1] || !argv[2] || !argv[3])
 		return 1;
 	*run = (struct run){
 		.slice = strtoll(argv[0], NULL, 10),
-		.count = (unsigned)strtoul(argv[1], NULL, 10),
-		.length = (int64_t)(strtod(argv[2], NULL) * 1e9),
+		.policy = (int)strtol(argv[1], NULL, 10),
+		.count = (unsigned)strtoul(argv[2], NULL, 10),
+		.length = (int64_t)(strtod(argv[3], NULL) * 1e9),
 	};
 	sem_init(&run->begin, 0, 0);
 	int err = -pthread_create(&thread, NULL, ending_thread, run);

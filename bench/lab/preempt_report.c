@@ -110,25 +110,27 @@ static void add_row(struct table *table, const struct preempt_options *options,
 	add_percent(table, kept(row, off, true));
 }
 
-static double left_in_all(const struct preempt_row *rows, unsigned reason)
+static double left_in_all(const struct preempt_options *options, const struct preempt_row *rows,
+			  unsigned reason)
 {
 	double sum = 0;
 
-	for (unsigned i = 0; i < PREEMPT_ROWS; i++)
+	for (unsigned i = 0; i < options->rows; i++)
 		sum += rows[i].left[reason];
 	return sum;
 }
 
 /* By reason and row the requests that left the goroutine alone; no rows when there were none. */
-static void fill_reasons(struct table *table, const struct preempt_row *rows)
+static void fill_reasons(struct table *table, const struct preempt_options *options,
+			 const struct preempt_row *rows)
 {
 	const char *reason;
 
 	for (unsigned r = 0; (reason = urge_preempt_reason(r)) != NULL; r++) {
-		if (left_in_all(rows, r) == 0)
+		if (left_in_all(options, rows, r) == 0)
 			continue;
 		table_add(table, "%s", reason);
-		for (unsigned i = 0; i < PREEMPT_ROWS; i++)
+		for (unsigned i = 0; i < options->rows; i++)
 			table_add(table, "%.0f", rows[i].left[r]);
 	}
 }
@@ -136,12 +138,12 @@ static void fill_reasons(struct table *table, const struct preempt_row *rows)
 /* ---- CSV ----------------------------------------------------------------------------------- */
 
 /* In the order of time: before the samples are sorted. */
-static void write_samples(const char *dir, const struct preempt_row *rows)
+static void write_samples(const struct preempt_options *options, const struct preempt_row *rows)
 {
-	FILE *file = report_open_file(dir, "preempt.csv");
+	FILE *file = report_open_file(options->out, "preempt.csv");
 
 	fputs("row,index,lateness_ns,at_least\n", file);
-	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+	for (unsigned i = 0; i < options->rows; i++) {
 		const struct preempt_row *row = &rows[i];
 
 		for (size_t j = 0; j < row->lateness.n; j++)
@@ -163,14 +165,14 @@ static void write_percentile(FILE *file, const struct preempt_row *row, double p
 }
 
 /* A percentile that is a lower bound equals bound_ns. An empty field is unknown. */
-static void write_summary(const char *dir, const struct preempt_row *rows)
+static void write_summary(const struct preempt_options *options, const struct preempt_row *rows)
 {
-	FILE *file = report_open_file(dir, "preempt-summary.csv");
+	FILE *file = report_open_file(options->out, "preempt-summary.csv");
 
 	fputs("row,slice_ns,wakeups,p50_ns,p99_ns,p999_ns,max_ns,bound_ns,requests,injected,parked,"
 	      "deferred,turns,wall_ns,cpu_ns,kept_percent,kept_cpu_percent,failure\n",
 	      file);
-	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+	for (unsigned i = 0; i < options->rows; i++) {
 		const struct preempt_row *row = &rows[i];
 
 		fprintf(file, "%s,%" PRId64 ",%zu,", row->file_name, row->slice, row->lateness.n);
@@ -195,7 +197,10 @@ static void write_summary(const char *dir, const struct preempt_row *rows)
 /* ---- the page ------------------------------------------------------------------------------ */
 
 /* Readable on white and on black. */
-static const char *const colors[PREEMPT_ROWS] = { "#d1495b", "#2a9d8f", "#4c86d8", "#e08e2b" };
+static const char *const colors[PREEMPT_ROWS_MAX] = {
+	"#d1495b", "#2a9d8f", "#4c86d8", "#e08e2b", "#8a63c9", "#6b8e23",
+	"#c71585", "#008b8b", "#a0522d", "#708090", "#cd5c5c", "#4682b4",
+};
 
 /*
  * A row's distribution as gnuplot data: 300 steps, and each of the last 30 samples, where the tail
@@ -225,7 +230,7 @@ static int plot_lateness(FILE *page, const struct preempt_options *options,
 	FILE *commands = plot_begin("lateness");
 	const char *separator = "plot ";
 
-	for (unsigned i = 0; i < PREEMPT_ROWS; i++)
+	for (unsigned i = 0; i < options->rows; i++)
 		write_distribution(commands, &rows[i], i);
 	fprintf(commands,
 		"set logscale x\nset xrange [1:%g]\nset yrange [0:101]\n"
@@ -233,7 +238,7 @@ static int plot_lateness(FILE *page, const struct preempt_options *options,
 		"'1 s' 1e6, '10 s' 1e7, '100 s' 1e8)\n"
 		"set xlabel 'lateness'\nset ylabel 'wake-ups not later, in %%'\n",
 		options->seconds * 2e6);
-	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+	for (unsigned i = 0; i < options->rows; i++) {
 		if (count_all(&rows[i]) == 0)
 			continue;
 		fprintf(commands, "%s$row%u using 1:2 with lines lw 2 lc rgb '%s' title '%s%s'",
@@ -245,17 +250,18 @@ static int plot_lateness(FILE *page, const struct preempt_options *options,
 	return plot_end(commands, page);
 }
 
-static int plot_kept(FILE *page, const struct preempt_row *rows)
+static int plot_kept(FILE *page, const struct preempt_options *options,
+		     const struct preempt_row *rows)
 {
 	FILE *commands = plot_begin("kept");
 
 	fputs("$kept << EOD\n", commands);
-	for (unsigned i = 1; i < PREEMPT_ROWS; i++)
+	for (unsigned i = 1; i < options->rows; i++)
 		if (kept(&rows[i], off_row(rows), false) >= 0)
 			fprintf(commands, "%g %g %g\n", (double)rows[i].slice / 1e3,
 				kept(&rows[i], off_row(rows), false),
 				kept(&rows[i], off_row(rows), true));
-	fputs("EOD\nset logscale x\nset xrange [50:20000]\nset yrange [*<80:105]\n"
+	fputs("EOD\nset logscale x\nset xrange [40:*]\nset yrange [*<80:105]\n"
 	      "set xtics ('100 us' 100, '1 ms' 1e3, '10 ms' 1e4)\n"
 	      "set xlabel 'time slice'\nset ylabel 'throughput kept, in % of preemption off'\n",
 	      commands);
@@ -266,11 +272,11 @@ static int plot_kept(FILE *page, const struct preempt_row *rows)
 	return plot_end(commands, page);
 }
 
-static bool any_result(const struct preempt_row *rows)
+static bool any_result(const struct preempt_options *options, const struct preempt_row *rows)
 {
 	bool any = false;
 
-	for (unsigned i = 1; i < PREEMPT_ROWS; i++)
+	for (unsigned i = 1; i < options->rows; i++)
 		any |= kept(&rows[i], off_row(rows), false) >= 0;
 	return any;
 }
@@ -284,12 +290,12 @@ static void write_page(const struct preempt_options *options, const struct preem
 	fprintf(page,
 		"<p>%u tight loops without a call on %u Ps, beside one goroutine that sleeps 1 ms in a "
 		"loop, for %g s in each row. Late: the time from the end of the sleep until the goroutine "
-		"runs. Kept: turns of all loops per second of wall time (and of CPU time) in percent of "
+		"runs. Policy: %s. Kept: turns of all loops per second of wall time (and of CPU time) in percent of "
 		"the row without preemption. Requests, injected, parked, deferred: the runtime's "
 		"preemption counters.</p>\n",
-		options->loops, options->procs, options->seconds);
+		options->loops, options->procs, options->seconds, options->means);
 	table_print_html(table, page);
-	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+	for (unsigned i = 0; i < options->rows; i++) {
 		if (rows[i].failure[0]) {
 			fprintf(page, "<p>%s failed: ", rows[i].name);
 			html_escape(rows[i].failure, page);
@@ -300,12 +306,12 @@ static void write_page(const struct preempt_options *options, const struct preem
 		fputs("<h2>Requests that left the goroutine alone</h2>\n", page);
 		table_print_html(reasons, page);
 	}
-	if (any_result(rows)) {
+	if (any_result(options, rows)) {
 		fputs("<h2>Lateness</h2>\n", page);
 		/* a second drawing without gnuplot would only say the same again */
 		if (plot_lateness(page, options, rows) == 0) {
 			fputs("<h2>Throughput kept</h2>\n", page);
-			plot_kept(page, rows);
+			plot_kept(page, options, rows);
 		}
 	}
 	fputs("<p>A lower bound (&gt;=) is a wake-up that was due and did not happen until the loops "
@@ -317,24 +323,25 @@ static void write_page(const struct preempt_options *options, const struct preem
 void preempt_report(const struct preempt_options *options, struct preempt_row *rows)
 {
 	struct table table = { .heads = heads, .columns = ARRAY_SIZE(heads) };
-	const char *reason_heads[1 + PREEMPT_ROWS] = { "left alone because" };
-	struct table reasons = { .heads = reason_heads, .columns = ARRAY_SIZE(reason_heads) };
+	const char *reason_heads[1 + PREEMPT_ROWS_MAX] = { "left alone because" };
+	struct table reasons = { .heads = reason_heads, .columns = 1 + options->rows };
 
-	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+	for (unsigned i = 0; i < options->rows; i++) {
 		drop_idle_bound(&rows[i]);
 		reason_heads[1 + i] = rows[i].name;
 	}
-	fill_reasons(&reasons, rows);
-	write_samples(options->out, rows);
-	for (unsigned i = 0; i < PREEMPT_ROWS; i++) {
+	fill_reasons(&reasons, options, rows);
+	write_samples(options, rows);
+	for (unsigned i = 0; i < options->rows; i++) {
 		samples_sort(&rows[i].lateness);
 		add_row(&table, options, &rows[i], off_row(rows));
 	}
-	write_summary(options->out, rows);
+	write_summary(options, rows);
 	write_page(options, rows, &table, &reasons);
 
-	printf("%u tight loops on %u Ps beside a goroutine that sleeps 1 ms, %g s a row\n\n",
-	       options->loops, options->procs, options->seconds);
+	printf("%u tight loops on %u Ps beside a goroutine that sleeps 1 ms, %g s a row, "
+	       "policy %s\n\n",
+	       options->loops, options->procs, options->seconds, options->means);
 	table_print(&table, stdout);
 	if (reasons.n > 0) {
 		fputc('\n', stdout);
