@@ -13,6 +13,8 @@ extern const struct workload spawn_workload;
 extern const struct workload mutex_workload, sema_workload;
 /* chan.c, select.c, ring.c */
 extern const struct workload chan_workload, select_workload, ring_workload;
+/* stw.c */
+extern const struct workload stw_workload;
 /* mem.c */
 extern const struct workload mem_100k_workload, mem_100k_s64k_workload;
 extern const struct workload mem_1m_workload, mem_1m_s64k_workload;
