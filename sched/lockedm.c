@@ -69,7 +69,15 @@ bool stoplockedm(struct m *mp)
 		handoffp(releasep(mp));
 	mrunning_less();
 	__atomic_store_n(&mp->blocked, true, __ATOMIC_RELAXED);
-	mpark(mp, INT64_MAX); /* for a P that comes with the goroutine; or none, at the end */
+	/*
+	 * here				the end of the world
+	 * blocked = true		phase = exiting
+	 * barrier			sysmon looks, twice at least
+	 * exiting? then don't wait	blocked? then wake it (lockedm_release_all)
+	 */
+	smp_mb();
+	if (!world_exiting())
+		mpark(mp, INT64_MAX); /* for a P that comes with the goroutine; or none */
 	__atomic_store_n(&mp->blocked, false, __ATOMIC_RELAXED);
 	if (!mp->nextp)
 		return false;
