@@ -2,7 +2,6 @@
 /* Circles of goroutines that wait for each other's mutexes are told while others run, if true, once. */
 #include "tests/unit/child.h"
 #include <atomic>
-#include <regex>
 #include <thread>
 
 static const char *const told = "urge: deadlock: goroutines wait for each other's mutexes\n";
@@ -63,10 +62,9 @@ TEST(LockCycle, TwoAreToldOnceAndOthersGoOn)
 		EXPECT_EQ("1 ticks, 0 through\n", both.out);
 		EXPECT_EQ(1, occurrences(both.err, told)) << both;
 		for (const char *member : { "member0", "member1" })
-			EXPECT_TRUE(std::regex_search(
-				both.err,
-				std::regex(std::string("\ngoroutine \\d+ \\[sync.Mutex.Lock\\] ") +
-					   member + ":\n")))
+			EXPECT_TRUE(found(both.err,
+					  std::string("\ngoroutine [0-9]+ \\[sync.Mutex.Lock\\] ") +
+						  member + ":\n"))
 				<< both;
 		EXPECT_EQ(2, occurrences(both.err, "\ncreated by ")) << both;
 		EXPECT_EQ(2, occurrences(both.err, " waits for the mutex at 0x")) << both;

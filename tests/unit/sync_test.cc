@@ -2,7 +2,6 @@
 /* Locks: what each promises to goroutines, to threads of the program's own, and to who may not wait. */
 #include "tests/unit/child.h"
 #include <atomic>
-#include <regex>
 #include <thread>
 
 static int64_t soon(int64_t ns = 20 * URGE_MS)
