@@ -324,8 +324,8 @@ TEST(Stats, CountWhatHappens)
 			  EXPECT_GE(after.switches, before.switches + 200);
 			  EXPECT_GE(after.parks, before.parks + 101);
 			  EXPECT_EQ(1u, after.goroutines);
-			  for (unsigned i = 0; i < 32; i++)
-				  EXPECT_EQ(0u, after.reserved[i]);
+			  for (uint64_t word : after.reserved)
+				  EXPECT_EQ(0u, word);
 			  return 0;
 		  }));
 }
