@@ -151,7 +151,8 @@ TEST(RunqStress, NeverLooksEmptyWhileSomethingIsIn)
 	struct g gs[3] = {};
 	auto pp = std::make_unique<struct p>();
 	std::atomic<bool> end{ false };
-	uint64_t looks = 0, empty = 0;
+	std::atomic<uint64_t> looks{ 0 };
+	uint64_t empty = 0;
 	bool inherit;
 
 	runqput(pp.get(), &gs[0], true);

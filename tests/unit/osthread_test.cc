@@ -134,7 +134,7 @@ TEST(OsThread, EndsWithAGoroutineThatEndsLocked)
 				  std::atomic<pid_t> home{ 0 };
 				  bool early = i % 2;
 
-				  EXPECT_EQ(0, go([&] {
+				  EXPECT_EQ(0, go([&home, early] {
 						    urge_lock_os_thread();
 						    home = tid();
 						    if (early)

@@ -312,9 +312,12 @@ TEST(Timer, WaitsForMemoryForItsGoroutine)
 	EXPECT_EQ(0, run_main([] {
 			  std::vector<urge_timer *> timers;
 			  std::atomic<int> ran{ 0 };
+			  urge_waitgroup never = {};
 
+			  urge_gomaxprocs(1); /* another P would keep free goroutines to itself */
+			  urge_waitgroup_add(&never, 1); /* a wait that needs no memory */
 			  fault_arm(FAULT_MAP, 0, 1000000);
-			  while (urge_go([](void *) { urge_sleep(far); }, nullptr) == 0)
+			  while (go([&] { urge_waitgroup_wait(&never); }) == 0)
 				  urge_yield(); /* until there is no stack left */
 			  for (int i = 0; i < 10; i++)
 				  timers.push_back(urge_timer_after(0, count_up, &ran));
