@@ -34,6 +34,14 @@ static inline bool sanitized()
 			GTEST_SKIP() << "ThreadSanitizer keeps signals until a call is over";      \
 	} while (0)
 
+/* In a test that ends with all goroutines asleep. */
+#define SKIP_WHERE_OTHERS_MIGHT_WAKE()                                                             \
+	do {                                                                                       \
+		if (IS_ENABLED(CONFIG_TSAN))                                                       \
+			GTEST_SKIP() << "ThreadSanitizer has a thread of its own, "                \
+					"which might wake somebody";                               \
+	} while (0)
+
 /* How a child ended, and what it printed. */
 struct Outcome {
 	int status = 0;

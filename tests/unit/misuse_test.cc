@@ -107,6 +107,7 @@ static void handle(int sig, void (*fn)(), int flags)
 /* The runtime gives each of its threads an alternate stack: SA_ONSTACK handlers run there. */
 static void expect_fatal_on_altstack(void (*fn)())
 {
+	SKIP_WHERE_SIGNALS_WAIT();
 	expect_fatal("urge: blocking call on a signal stack", [=] {
 		handle(SIGUSR1, fn, SA_ONSTACK);
 		raise(SIGUSR1);
