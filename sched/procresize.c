@@ -189,10 +189,10 @@ static int shrink(int n)
 		if (!mp || pp != mp->p) /* the caller goes on until its slice is over */
 			preemptone(pp, false);
 	}
-	if (left) /* who could not be asked now is asked after a slice, until it has come */
-		sysmon_watch(WATCH_ALL);
 	procs->count = still_there(procs);
 	procs_publish(procs);
+	if (left) /* who could not be asked now is asked after a slice, until it has come */
+		sysmon_watch(WATCH_ALL);
 	return 0;
 }
 
@@ -228,21 +228,24 @@ void procresize_auto(bool on)
 	waitpoint_kick(&sysmon_point);
 }
 
-void procs_trim(void)
+bool procs_trim(void)
 {
 	const struct procs *old;
 	struct procs *procs = NULL;
 	uint32_t count;
+	bool left;
 
 	if (!trylock(&procresize_lock))
-		return;
+		return true;
 	old = procs_current();
 	count = still_there(old);
 	if (count < old->count)
 		procs = procs_new(old->n, count);
 	if (procs)
 		procs_publish(procs);
+	left = procs_current()->count > procs_current()->n;
 	unlock(&procresize_lock);
+	return left;
 }
 
 /* ---- boot and end -------------------------------------------------------------------------- */

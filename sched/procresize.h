@@ -17,8 +17,11 @@ int procresize(int n, enum maxprocs_mode by);
 /* The mode becomes MAXPROCS_AUTO; or, if it is, MAXPROCS_FIXED. Callers as above. */
 void procresize_auto(bool on);
 
-/* sysmon: Ps that were draining and are dead now leave the snapshot. */
-void procs_trim(void);
+/*
+ * sysmon: Ps that were draining and are dead now leave the snapshot. True: there are others, or that
+ * is not known now, so look again.
+ */
+bool procs_trim(void);
 
 /* Boot: the first n Ps, all idle. 0 or -errno. */
 int procinit(int n);

@@ -274,6 +274,7 @@ static int64_t retake(int64_t now)
 	bool waits = others > 0 || anyone_waits();
 	const struct procs *procs;
 	int64_t next = INT64_MAX;
+	bool draining;
 
 	if (world_exiting())
 		return INT64_MAX; /* world_exit_tick sees to them, and must not see our signals */
@@ -292,8 +293,10 @@ static int64_t retake(int64_t now)
 			break;
 		}
 	}
+	draining = procs->count > procs->n;
 	procs_end();
-	procs_trim();
+	if (draining && procs_trim())
+		next = min_i64(next, now + load_rlx_i64(&time_slice));
 	return next;
 }
 

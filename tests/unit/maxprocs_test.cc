@@ -293,33 +293,47 @@ TEST(Autoprocs, ObeysASmallerGrantAndOneCpu)
 		EXPECT_EQ(1, autoprocs_decide(&state, &seen, i * URGE_S));
 }
 
+/* What it decides depends on what else the machine does; that it decides is in its trace. */
 TEST_F(Maxprocs, AutoIsOffUntilItIsAskedForAndEndsByACall)
 {
 	fake_cpus = 6;
 	EXPECT_EQ(-EPERM, urge_gomaxprocs_auto(true));
-	EXPECT_EQ(0, run_main([] {
-			  std::atomic<bool> stop{ false };
-			  urge_waitgroup wg = {};
+	Child child([] {
+		putenv((char *)"URGEDEBUG=autoprocstrace=1");
+		EXPECT_EQ(0, run_main([] {
+				  std::atomic<bool> stop{ false };
+				  urge_waitgroup wg = {};
 
-			  urge_gomaxprocs(1);
-			  urge_waitgroup_add(&wg, 12);
-			  for (int i = 0; i < 12; i++)
-				  EXPECT_EQ(0, go([&] {
-						    while (!stop)
-							    urge_yield();
-						    urge_waitgroup_done(&wg);
-					    }));
-			  urge_sleep(1500 * URGE_MS);
-			  EXPECT_EQ(1, urge_gomaxprocs(0));
-			  EXPECT_EQ(0, urge_gomaxprocs_auto(true));
-			  EXPECT_TRUE(eventually([] { return urge_gomaxprocs(0) > 1; }));
-			  EXPECT_LE(urge_gomaxprocs(0), 6);
-			  urge_gomaxprocs(5);
-			  urge_sleep(2 * URGE_S);
-			  EXPECT_EQ(5, urge_gomaxprocs(0));
-			  EXPECT_EQ(0, urge_gomaxprocs_auto(false));
-			  stop = true;
-			  urge_waitgroup_wait(&wg);
-			  return 0;
-		  }));
+				  urge_gomaxprocs(1);
+				  urge_waitgroup_add(&wg, 12);
+				  for (int i = 0; i < 12; i++)
+					  EXPECT_EQ(0, go([&] {
+							    while (!stop)
+								    urge_yield();
+							    urge_waitgroup_done(&wg);
+						    }));
+				  urge_sleep(1500 * URGE_MS);
+				  fprintf(stderr, "on\n");
+				  EXPECT_EQ(1, urge_gomaxprocs(0));
+				  EXPECT_EQ(0, urge_gomaxprocs_auto(true));
+				  urge_sleep(3 * URGE_S);
+				  EXPECT_LE(urge_gomaxprocs(5), 6);
+				  fprintf(stderr, "off\n");
+				  urge_sleep(1500 * URGE_MS);
+				  EXPECT_EQ(5, urge_gomaxprocs(0));
+				  EXPECT_EQ(0, urge_gomaxprocs_auto(false));
+				  stop = true;
+				  urge_waitgroup_wait(&wg);
+				  return 0;
+			  }));
+	});
+	Outcome outcome = child.finish();
+	size_t on = outcome.err.find("on\n"), off = outcome.err.find("off\n");
+
+	EXPECT_EXITED(0, outcome);
+	ASSERT_NE(std::string::npos, on);
+	ASSERT_NE(std::string::npos, off);
+	EXPECT_EQ(0, occurrences(outcome.err.substr(0, on), "AUTOPROCS")) << outcome;
+	EXPECT_GE(occurrences(outcome.err.substr(on, off - on), "AUTOPROCS"), 1) << outcome;
+	EXPECT_LE(occurrences(outcome.err.substr(off), "AUTOPROCS"), 1) << outcome; /* under way */
 }
