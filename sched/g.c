@@ -294,7 +294,7 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 	}
 	gp->waitreason = WAIT_NONE;
 	gp->nopreempt = 0;
-	gp->fresh = 1;
+	__atomic_store_n(&gp->fresh, 1, __ATOMIC_RELAXED);
 	gp->errno_ = 0;
 	top->eh_caught = 0;
 	top->eh_uncaught = 0;
@@ -375,7 +375,7 @@ struct start gostart_arrive(void)
 	const struct gtop *top;
 
 	arrive();
-	getm()->curg->fresh = 0;
+	__atomic_store_n(&getm()->curg->fresh, 0, __ATOMIC_RELAXED);
 	top = getm()->curg->top;
 	leave();
 	return (struct start){ top->fn, top->arg };

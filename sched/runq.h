@@ -96,7 +96,8 @@ static inline struct g *runqget_newest(struct p *pp, uint64_t head, uint32_t t)
 {
 	struct g *gp = slot_load(pp, t - 1);
 
-	if (!gp->fresh)
+	/* a thief may have it by now, and run it or spawn another in it: then the CAS fails */
+	if (!__atomic_load_n(&gp->fresh, __ATOMIC_RELAXED))
 		return NULL;
 	store_rel_u32(&pp->runqtail,
 		      t - 1); /* before the CAS: a thief that sees its epoch sees this */

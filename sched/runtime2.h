@@ -77,7 +77,7 @@ struct g {
 
 	/* as above, second line */
 	uint32_t nopreempt;  /* depth of urge_nopreempt_begin */
-	uint8_t fresh;       /* has not run yet */
+	uint8_t fresh;       /* has not run yet; relaxed: see runqget_newest */
 	uint8_t preempt_off; /* attribute: URGE_PREEMPT_OFF */
 	uint8_t node_asked;  /* attribute: it wants to run on its node */
 	uint8_t node;        /* that of its stack; constant while it has the stack */
