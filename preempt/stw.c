@@ -38,8 +38,9 @@ static struct {
 	struct gqueue waiting; /* lock: others who want to stop it */
 	uint32_t depth;        /* owner */
 	const char *why;       /* owner */
-	struct p *own;         /* owner: the P that it runs on */
-	int64_t since;         /* owner: when it began to stop the others */
+	struct atomic_ptr
+		own;   /* sched.lock writes: the P that it runs on; any M compares its own */
+	int64_t since; /* owner: when it began to stop the others */
 
 	struct atomic_u32 stopping; /* sched.lock writes */
 	struct atomic_u32 stopwait; /* sched.lock writes; futex: Ps that have not stopped yet */
@@ -67,7 +68,7 @@ void pstopped(struct p *pp)
 
 void gcstopm(struct m *mp)
 {
-	if (mp->p == world.own)
+	if (mp->p == load_rlx_ptr(&world.own))
 		fatal("urge: the goroutine that stopped the world blocks");
 	if (mp->spinning) {
 		mp->spinning = false;
@@ -87,7 +88,7 @@ bool world_takes_p(struct m *mp)
 	if (!world_stopping())
 		return false;
 	lock(&sched.lock);
-	takes = load_rlx_u32(&world.stopping) && mp->p != world.own;
+	takes = load_rlx_u32(&world.stopping) && mp->p != load_rlx_ptr(&world.own);
 	if (takes)
 		pstopped(releasep(mp));
 	unlock(&sched.lock);
@@ -167,7 +168,7 @@ static void stop(struct m *mp)
 	lock(&sched.lock);
 	store_rlx_u32(&world.stopping, 1);
 	store_rlx_u32(&world.stopwait, 0);
-	world.own = mp->p;
+	store_rlx_ptr(&world.own, mp->p);
 	for_each_p(pp) {
 		if (load_rlx_u32(&pp->status) == Pdead)
 			continue;
@@ -202,7 +203,7 @@ static void start(void)
 
 	lock(&sched.lock);
 	store_rlx_u32(&world.stopping, 0);
-	world.own = NULL;
+	store_rlx_ptr(&world.own, NULL);
 	for_each_p(pp) {
 		and_u32(&pp->attn, ~(uint32_t)PATTN_STOP);
 		if (load_rlx_u32(&pp->status) != Pgcstop)

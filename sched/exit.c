@@ -154,7 +154,7 @@ void world_mexit(struct m *mp)
 {
 	if (mp->p && !(load_rlx_u32(&mp->attn) & MATTN_ENDED))
 		releasep(mp);
-	mp->p = NULL;
+	__atomic_store_n(&mp->p, NULL, __ATOMIC_RELAXED);
 	if (!(load_rlx_u32(&mp->attn) & MATTN_ENDED))
 		mrunning_less();
 }
@@ -162,8 +162,8 @@ void world_mexit(struct m *mp)
 _Noreturn void world_ended(struct m *mp)
 {
 	__atomic_store_n(&mp->locks, 1, __ATOMIC_RELAXED);
-	mp->curg = NULL;
-	mp->p = NULL;
+	__atomic_store_n(&mp->curg, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&mp->p, NULL, __ATOMIC_RELAXED);
 	mp->after.fn = NULL;
 	/* with frames below, if its goroutine was in urge_blocking: they will never return */
 	sanitizer_reuse((void *)mp->g0.stack_lo, (uintptr_t)mp->g0.ctx.sp - mp->g0.stack_lo);

@@ -28,7 +28,7 @@ void acquirep(struct m *mp, struct p *pp)
 {
 	if (IS_ENABLED(CONFIG_DEBUG) && (mp->p || load_rlx_ptr(&pp->m)))
 		throw_("acquirep: the M has a P, or the P an M");
-	mp->p = pp;
+	__atomic_store_n(&mp->p, pp, __ATOMIC_RELAXED); /* revokep may look */
 	store_rlx_ptr(&pp->m, mp);
 	store_rel_u32(&pp->status, Prunning); /* pairs with load_acq in sysmon: m is set */
 	if (many_nodes())
@@ -42,7 +42,7 @@ struct p *releasep(struct m *mp)
 	if (IS_ENABLED(CONFIG_DEBUG) &&
 	    (!pp || load_rlx_ptr(&pp->m) != mp || load_rlx_u32(&pp->status) != Prunning))
 		throw_("releasep: the M does not own the P");
-	mp->p = NULL;
+	__atomic_store_n(&mp->p, NULL, __ATOMIC_RELAXED); /* revokep may look */
 	store_rlx_ptr(&pp->m, NULL);
 	store_rel_u32(&pp->status, Pidle);
 	return pp;

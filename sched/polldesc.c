@@ -308,7 +308,7 @@ noinline int fdget_slow(struct polldesc *pd)
 	int err = 0;
 
 	while (!err) {
-		uint32_t life = load_rlx_u32(&pd->life);
+		uint32_t life = load_acq_u32(&pd->life); /* pairs with or_u32 in enter_set */
 
 		if (life & PD_GONE)
 			wait_for_close(pd, PD_CLOSED);

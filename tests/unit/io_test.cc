@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 #include <thread>
+#include <utility>
 
 namespace
 {
@@ -499,7 +500,7 @@ TEST(Io, FdWaitTellsWhatIsThere)
 			  EXPECT_EQ(POLLIN, urge_fd_wait(fd, POLLIN, in_ms(30000)));
 			  /* it is the state that counts, not its change */
 			  EXPECT_EQ(POLLIN, urge_fd_wait(fd, POLLIN, in_ms(30000)));
-			  EXPECT_EQ(0, go([&] { s.close(1); }));
+			  EXPECT_EQ(0, go([end = std::exchange(s.fd[1], -1)] { urge_close(end); }));
 			  EXPECT_EQ(POLLIN | POLLHUP, urge_fd_wait(s.fd[0], POLLIN, in_ms(30000)));
 			  EXPECT_EQ(POLLHUP, urge_fd_wait(s.fd[0], 0, in_ms(30000)));
 			  EXPECT_EQ(0, urge_close(fd));
