@@ -38,10 +38,9 @@ static struct {
 	struct gqueue waiting; /* lock: others who want to stop it */
 	uint32_t depth;        /* owner */
 	const char *why;       /* owner */
-	struct atomic_ptr
-		own;   /* sched.lock writes: the P that it runs on; any M compares its own */
-	int64_t since; /* owner: when it began to stop the others */
+	int64_t since;         /* owner: when it began to stop the others */
 
+	struct atomic_ptr own; /* sched.lock writes: the P of who stops; any M compares its own */
 	struct atomic_u32 stopping; /* sched.lock writes */
 	struct atomic_u32 stopwait; /* sched.lock writes; futex: Ps that have not stopped yet */
 } world = { .lock = MUTEX_INIT(RANK_WORLD) };
