@@ -12,7 +12,7 @@
  *	(the injected preemption is a goroutine that called gopreempt, so it is of the first kind)
  *
  * Rejected: enqueue, then switch. A thief that takes the goroutine in between runs it on a stack
- * that is still in use (tests/unit/switch_test.cc shows it with a deliberately wrong yield).
+ * that is still in use (tests/programs/mutations.sh shows it with a deliberately wrong yield).
  *
  * errno and C++'s exception globals belong to the goroutine: they are exchanged here.
  */

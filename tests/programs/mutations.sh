@@ -121,13 +121,18 @@ object() {
 }
 
 mkdir -p "$scratch"
-for program in preempt_regs preempt_refused freelist pins sigurg; do # as they are, all pass
+for program in yield_once preempt_regs preempt_refused freelist pins sigurg; do # as they are, all pass
 	if ! link "$program" || ! run "$program" 60; then
 		echo "$program fails as it is"
 		cat "$scratch/output"
 		exit 1
 	fi
 done
+
+# ---- the switch: into the queue before the goroutine has been left
+
+mutate enqueue-first yield_once 'made twice' sched/proc.c \
+	's/switch_to\(mp, mp->curg, next, yield_after\);/{ struct g *g = mp->curg; yield_after(mp, g); for (volatile int i = 0; i < 3000; i++) ; switch_to(mp, g, next, NULL); }/'
 
 # ---- the injected call
 
