@@ -25,7 +25,8 @@
  * pair: the other side pays with membarrier (mb_frequent, mb_rare).
  *
  * Where goroutines wait: runnext and ring of the P, then the global queue, looked at first on
- * every 61st tick, so that two goroutines that ready each other can't starve it.
+ * every 61st tick, so that two goroutines that ready each other can't starve it; hogs, and those that
+ * wait in the signal handler, behind all of them (hog.c).
  */
 #define URGE_KEEP_ERRNO
 #include "sched/proc.h"

@@ -5,6 +5,7 @@
  * It sleeps on its waiting point until the earliest of
  *	- the end of the slice of a running P, while somebody waits for a P; before that, looks
  *	  whether its thread is blocked in the kernel;
+ *	- the time at which a hog may be stopped for somebody who is none (hog.c);
  *	- the look at a system call that keeps a P while somebody waits;
  *	- a timer of a busy P (those whose M is idle are netpoll's);
  *	- the next line of schedtrace;

@@ -25,8 +25,3 @@ noinline int errno_load(void)
 {
 	return errno;
 }
-
-noinline void errno_store(int value)
-{
-	errno = value;
-}

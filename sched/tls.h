@@ -110,6 +110,5 @@ size_t urge_tls_size(void);
  * errno of the calling thread, fresh at each call. Not inline: see above.
  */
 int errno_load(void);
-void errno_store(int value);
 
 #endif
