@@ -163,7 +163,7 @@ enum preempt_reason safepoint_sig(struct m *mp, const void *ucontext, bool disca
 		return LEFT_OTHER_STACK;
 	if (text.shadow_stack)
 		return LEFT_SHADOW_STACK;
-	if (!discard && (gp->nopreempt > 0 || gp->preempt_off))
+	if (!discard && (gp->nopreempt > 0 || gp->attr & GATTR_NOPREEMPT))
 		return LEFT_NOPREEMPT;
 	if (!in_program_text(pc))
 		return LEFT_FOREIGN_PC;

@@ -26,7 +26,6 @@
 #include "kernelshim/vm.h"
 #include "preempt/preempt.h"
 #include "preempt/safepoint.h"
-#include "sched/ctx.h"
 #include "sched/env.h"
 #include "sched/exit.h"
 #include "sched/fatal.h"
@@ -192,7 +191,7 @@ static in_urge_entry void main_goroutine(void *unused)
 	if (main_prologue())
 		boot.result = boot.fn(boot.arg);
 	keys_destroy();
-	ctx_unbind();
+	urge_ctx_bind(NULL);
 	world_end();
 }
 

@@ -402,10 +402,3 @@ int urge_ctx_bind(urge_ctx *ctx)
 	free_all(dead);
 	return 0;
 }
-
-/* This code is not preempted, so the goroutine stays on its M between the loads. */
-void ctx_unbind(void)
-{
-	if (unlikely(getm()->curg->top->ctx != NULL))
-		urge_ctx_bind(NULL);
-}

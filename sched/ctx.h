@@ -36,7 +36,4 @@ static inline int ctx_err(const struct urge_ctx *ctx)
 	return load_acq_i32(&ctx->err);
 }
 
-/* The calling goroutine ends. Not between enter and leave. */
-void ctx_unbind(void);
-
 #endif

@@ -14,7 +14,6 @@
 #include "kernelshim/context.h"
 #include "preempt/preempt.h"
 #include "sched/allp.h"
-#include "sched/ctx.h"
 #include "sched/fatal.h"
 #include "sched/gqueue.h"
 #include "sched/key.h"
@@ -162,7 +161,7 @@ static inline void gfree_prefetch(const struct g *next)
 		return;
 	__builtin_prefetch(next->schedlink, 1);
 	top = (const char *)next->top;
-	for (int line = -4; line <= 1; line++)
+	for (int line = -4; line <= 0; line++)
 		__builtin_prefetch(top + line * CACHE_LINE, 1);
 }
 
@@ -174,19 +173,27 @@ static struct g *gfget_global(unsigned class_, uint32_t node, uint32_t max, uint
 	return gp ? gp : stack_alloc(class_, node, max, n);
 }
 
+/* From the own free list, where those of the default size are from the P's node; or NULL. */
+static inline struct g *gfget_local(struct p *pp)
+{
+	struct g *gp = pp->gfree;
+
+	if (unlikely(!gp))
+		return NULL;
+	pp->gfree = gp->schedlink;
+	pp->ngfree--;
+	gfree_prefetch(pp->gfree);
+	return gp;
+}
+
 static struct g *gfget(struct p *pp, unsigned class_, uint32_t node)
 {
 	bool local = pp && class_ == STACK_CLASS_DEFAULT && pp->node == node;
-	struct g *gp;
+	struct g *gp = local ? gfget_local(pp) : NULL;
 	uint32_t n;
 
-	if (local && pp->gfree) {
-		gp = pp->gfree;
-		pp->gfree = gp->schedlink;
-		pp->ngfree--;
-		gfree_prefetch(pp->gfree);
+	if (gp)
 		return gp;
-	}
 	gp = gfget_global(class_, node, local ? GFREE_BATCH : 1, &n);
 	for (uint32_t i = 1; unlikely(!gp) && i < sched.nnodes; i++) {
 		local = false; /* rather a remote stack than none */
@@ -258,14 +265,13 @@ static uint32_t node_of_caller(const struct p *pp)
 	return pp ? pp->node : node_here();
 }
 
-struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *attr,
-		   uintptr_t callerpc)
+/* A dead one with the stack, on the node and with the name that attr asks for. */
+noinline static struct g *gfget_attr(struct p *pp, const struct urge_attr *attr)
 {
 	size_t usable = attr ? attr->stack_size : 0;
 	uint32_t asked = many_nodes() && attr ? (uint32_t)node_asked(attr->node) : NUMA_NONE;
 	uint32_t node = asked != NUMA_NONE ? asked : node_of_caller(pp);
 	struct g *gp = gfget(pp, usable ? stack_class(usable) : STACK_CLASS_DEFAULT, node);
-	struct gtop *top;
 
 	if (!gp)
 		return NULL;
@@ -274,6 +280,28 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 		stack_release(gp);
 		return NULL;
 	}
+	gp->attr = asked != NUMA_NONE ? GATTR_NODE : 0;
+	if (attr && attr->preempt == URGE_PREEMPT_OFF)
+		gp->attr |= GATTR_NOPREEMPT;
+	if (attr && attr->name) {
+		copy_name(gp->top->name, attr->name, sizeof(gp->top->name));
+		gp->attr |= GATTR_NAME;
+	}
+	return gp;
+}
+
+struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *attr,
+		   uintptr_t callerpc)
+{
+	struct g *gp = pp && !attr ? gfget_local(pp) : NULL;
+	struct gtop *top;
+
+	if (likely(gp))
+		gp->attr = 0;
+	else
+		gp = gfget_attr(pp, attr);
+	if (unlikely(!gp))
+		return NULL;
 	sanitizer_reuse((void *)gp->stack_lo, gp->stack_hi - gp->stack_lo);
 	if (IS_ENABLED(CONFIG_TSAN) && !gp->tsan_fiber)
 		gp->tsan_fiber = sanitizer_fiber_new();
@@ -281,23 +309,12 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 	top->fn = fn;
 	top->arg = arg;
 	top->gopc = callerpc;
-	top->name[0] = '\0';
-	top->defers = NULL;
-	top->keys = NULL;
-	top->ctx = NULL;
-	gp->preempt_off = 0;
-	gp->node_asked = asked != NUMA_NONE;
-	if (attr) {
-		if (attr->name)
-			copy_name(top->name, attr->name, sizeof(top->name));
-		gp->preempt_off = attr->preempt == URGE_PREEMPT_OFF;
-	}
+	top->eh_caught = 0;
+	top->eh_uncaught = 0;
 	gp->waitreason = WAIT_NONE;
 	gp->nopreempt = 0;
 	__atomic_store_n(&gp->fresh, 1, __ATOMIC_RELAXED);
 	gp->errno_ = 0;
-	top->eh_caught = 0;
-	top->eh_uncaught = 0;
 	gp->ctx = context_make((void *)gp->stack_hi, gostart);
 	gp->goid = goid_next(pp);
 	if (pp)
@@ -421,8 +438,12 @@ void godefer_pop(const struct godefer *defer)
 
 _Noreturn void goexit_from_start(void)
 {
-	keys_destroy();
-	ctx_unbind();
+	const struct gtop *top = getm()->curg->top;
+
+	if (unlikely(top->keys))
+		keys_destroy();
+	if (unlikely(top->ctx))
+		urge_ctx_bind(NULL);
 	enter();
 	goexit();
 }

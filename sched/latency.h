@@ -2,7 +2,7 @@
 /*
  * How long goroutines wait for a P, from runnable to running: /sched/latencies:seconds.
  *
- * A clock reading costs twice a switch, so one in 64 is measured: each M counts down those that it
+ * A clock reading costs twice a switch, so one in 128 is measured: each M counts down those that it
  * makes runnable, and marks one in its header, in the first line of it, which the switch has at hand
  * anyway. The steps are of random length: two goroutines that take turns would have one of them
  * measured only. (Go measures one in 8 of each goroutine's.) The time stands where a waiting
@@ -15,8 +15,8 @@
 #include "sched/runtime2.h"
 
 enum {
-	LATENCY_PERIOD = 64, /* on average; a power of two */
-	LATENCY_MARK = 0x80, /* in g.waitreason */
+	LATENCY_PERIOD = 128, /* on average; a power of two */
+	LATENCY_MARK = 0x80,  /* in g.waitreason */
 };
 _Static_assert((int)WAIT_REASONS_N <= (int)LATENCY_MARK, "the mark is no wait reason");
 

@@ -30,6 +30,7 @@ void acquirep(struct m *mp, struct p *pp)
 		throw_("acquirep: the M has a P, or the P an M");
 	__atomic_store_n(&mp->p, pp, __ATOMIC_RELAXED); /* revokep may look */
 	store_rlx_ptr(&pp->m, mp);
+	runq_alone(pp);
 	store_rel_u32(&pp->status, Prunning); /* pairs with load_acq in sysmon: m is set */
 	if (many_nodes())
 		node_follow(mp, pp);
@@ -109,10 +110,22 @@ static void give_away_goroutines(struct p *pp)
 		globrunqput(gp);
 }
 
+void p_counts(int change)
+{
+	bool several;
+
+	assert_held(&sched.lock);
+	sched.nplive += (uint32_t)change;
+	several = sched.nplive > 1;
+	if (several != load_rlx_u32(&sched.sharing) % 2)
+		store_rel_u32(&sched.sharing, load_rlx_u32(&sched.sharing) + 1);
+}
+
 void pdead(struct p *pp)
 {
 	assert_held(&sched.lock);
 	give_away_goroutines(pp);
+	p_counts(-1);
 	gfpurge(pp);
 	and_u32(&pp->attn, ~(uint32_t)PATTN_DRAIN);
 	store_rel_u32(&pp->status, Pdead);

@@ -22,6 +22,9 @@ struct p *pidleget_on(uint32_t node);
 /* Takes pp out of the idle list; false: it is not there. With sched.lock. */
 bool pidleremove(struct p *pp);
 
+/* So many more Ps are not dead, before the first of them is used. With sched.lock. */
+void p_counts(int change);
+
 /*
  * The end of a P that the caller owns: its goroutines, and those that it keeps to be used again, go
  * to others. With sched.lock; timers_move is to follow when it is unlocked.

@@ -38,6 +38,7 @@
 #include "sched/node.h"
 #include "sched/p.h"
 #include "sched/proc.h"
+#include "sched/runq.h"
 #include "sched/sysmon.h"
 #include "sched/time.h"
 
@@ -101,6 +102,8 @@ static uint32_t still_there(const struct procs *procs)
 static void pgrow(struct p *pp)
 {
 	assert_held(&sched.lock);
+	if (load_rlx_u32(&pp->status) == Pdead)
+		p_counts(1);
 	if (load_rlx_u32(&pp->status) == Pdead && world_stopping()) {
 		or_u32(&pp->attn, PATTN_STOP); /* it stands still with the others */
 		store_rel_u32(&pp->status, Pgcstop);
@@ -115,6 +118,7 @@ static int grow(int n)
 {
 	const struct procs *old = procs_current();
 	uint32_t count = old->count > (uint32_t)n ? old->count : (uint32_t)n;
+	const struct m *mp = getm();
 	struct procs *procs;
 	bool exiting;
 	int from, err = pmake_all(n);
@@ -136,7 +140,9 @@ static int grow(int n)
 	unlock(&sched.lock);
 	if (exiting)
 		return -EPERM;
-	mb_rare(); /* pairs with mb_frequent in wakep: the Ps are idle */
+	if (mp && mp->p)
+		runq_alone(mp->p); /* others may steal from it from now on */
+	mb_rare();                 /* pairs with mb_frequent in wakep: the Ps are idle */
 	if (waits_in(procs))
 		wakep();
 	return 0;
@@ -263,6 +269,7 @@ int procinit(int n)
 	procs_publish(procs);
 	lock(&sched.lock);
 	store_rel_i32(&sched.gomaxprocs, n);
+	p_counts(n);
 	for (int i = n - 1; i >= 0; i--)
 		pidleput(procs->p[i]);
 	unlock(&sched.lock);
@@ -280,6 +287,7 @@ void procreset(void)
 	lock(&sched.lock);
 	memset(sched.pidle, 0, sizeof(sched.pidle));
 	store_rlx_u32(&sched.npidle, 0);
+	p_counts(-(int)sched.nplive);
 	for_each_p(pp) {
 		store_rlx_u64(&pp->runqhead, load_rlx_u32(&pp->runqtail));
 		store_rlx_ptr(&pp->runnext, NULL);

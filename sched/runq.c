@@ -34,6 +34,23 @@
  * A thief copies half of the ring straight into its own ring, beyond its own tail, where nobody
  * looks, and publishes by storing its tail once it has won the CAS.
  *
+ * As long as there is one P only, nobody steals, and its owner moves the head by a store: the CAS is
+ * a third of what a switch costs. What if more Ps come while it is between load and store? Each P
+ * has its own word of what its owner believes:
+ *
+ *	owner				a P comes: sharing odd		thief (it has a P)
+ *	s = load_acq(sharing)		a P goes, one is left: even	s = sharing
+ *	even: store(head, h + 1)	(each a new number, under	load_acq(victim.sharing) == s?
+ *	odd: store_rel(pp.sharing, s)	sched.lock)			then CAS, else hands off
+ *	     cas(head, h, h + 1)
+ *
+ * A thief's P is one of several, so what it reads is the odd number that stands as long as it has its
+ * P. If the victim's word is the same, its owner has read that number before, has finished every
+ * plain store before it wrote the word, and makes no other before the number changes, for which the
+ * thief's P must go first. An owner that has not come by yet keeps its ring to itself: like ownnext, it
+ * waits for a time slice at most, and whoever changes GOMAXPROCS comes by at once (grow).
+ * tests/model/alone.pml is the model.
+ *
  * The algorithm is Go's (runtime/proc.go); tests/model/runq.pml is its model.
  */
 #include "sched/runq.h"
@@ -75,6 +92,13 @@ static bool expects(const struct p *victim, const struct p *thief)
 	return victim->node != thief->node && load_rlx_u32(&victim->expects);
 }
 
+/* Whether victim's owner knows that there are others. The thief, which has a P. */
+static bool is_shared(const struct p *victim)
+{
+	return load_acq_u32(&victim->sharing) ==
+	       load_rlx_u32(&sched.sharing); /* pairs: runq_alone */
+}
+
 /*
  * Copies half of victim's ring behind pp's own tail and takes it. Returns how many.
  *
@@ -83,7 +107,7 @@ static bool expects(const struct p *victim, const struct p *thief)
  */
 static uint32_t runqgrab(struct p *pp, struct p *victim, uint32_t at, bool runnext_too)
 {
-	for (;;) {
+	while (is_shared(victim)) {
 		uint64_t head =
 			load_acq_u64(&victim->runqhead); /* pairs with the CAS of consumers */
 		uint32_t h = (uint32_t)head;
@@ -112,6 +136,7 @@ static uint32_t runqgrab(struct p *pp, struct p *victim, uint32_t at, bool runne
 		if (cas_u64(&victim->runqhead, head, head_moved(head, n)))
 			return n;
 	}
+	return 0;
 }
 
 struct g *runqsteal(struct p *pp, struct p *victim, bool runnext_too)

@@ -25,6 +25,21 @@ static inline uint64_t head_moved(uint64_t head, uint32_t n)
 }
 
 /*
+ * Owner. Whether nobody else can take from pp's ring, since there is no other P: then it needs no
+ * atomic instructions. See runq.c.
+ */
+static inline bool runq_alone(struct p *pp)
+{
+	uint32_t sharing = load_acq_u32(&sched.sharing); /* pairs with store_rel in p_counts */
+
+	if (sharing % 2 == 0)
+		return true;
+	if (unlikely(load_rlx_u32(&pp->sharing) != sharing))
+		store_rel_u32(&pp->sharing, sharing); /* pairs with load_acq in runqgrab */
+	return false;
+}
+
+/*
  * The ring of pp, whose head and tail were these, is full: half of it and gp go to the global
  * queue. False: a thief made room meanwhile.
  */
@@ -34,14 +49,14 @@ bool runqputslow(struct p *pp, struct g *gp, uint64_t head, uint32_t t);
  * Owner. Makes gp runnable on pp: as the next one (a former next one moves to the tail), or at the
  * tail. A full ring gives half of it to the global queue.
  *
- * Where there is one P there are no thieves, and the next one is kept in ownnext, which the owner
- * alone changes, so that no atomic instruction is needed. When more Ps come meanwhile it can't be
- * stolen, but is seen by all that ask whether somebody waits: it runs after a time slice at most.
+ * Where there is one P the next one is kept in ownnext, which the owner alone changes. When more Ps
+ * come meanwhile it can't be stolen, but is seen by all that ask whether somebody waits: it runs
+ * after a time slice at most.
  */
 static inline void runqput(struct p *pp, struct g *gp, bool next)
 {
 	if (next) {
-		if (load_rlx_i32(&sched.gomaxprocs) == 1) {
+		if (runq_alone(pp)) {
 			struct g *old = (struct g *)load_rlx_ptr(&pp->ownnext);
 
 			store_rlx_ptr(&pp->ownnext, gp);
@@ -83,8 +98,8 @@ static inline void runq_prefetch(const struct p *pp, uint32_t h, uint32_t t)
 		return;
 	__builtin_prefetch(slot_load(pp, h + 3), 1);
 	next = slot_load(pp, h + 1);
-	line = (uintptr_t)next->ctx.sp - 4 * (uintptr_t)CACHE_LINE;
-	for (int i = 0; i < 9; i++, line += CACHE_LINE)
+	line = (uintptr_t)next->ctx.sp - 3 * (uintptr_t)CACHE_LINE;
+	for (int i = 0; i < 5; i++, line += CACHE_LINE)
 		__builtin_prefetch((const void *)line, 1);
 }
 
@@ -92,7 +107,7 @@ static inline void runq_prefetch(const struct p *pp, uint32_t h, uint32_t t)
  * Owner. The newest in the ring, if it has not run yet; NULL if it has, or if somebody moved the head
  * meanwhile.
  */
-static inline struct g *runqget_newest(struct p *pp, uint64_t head, uint32_t t)
+static inline struct g *runqget_newest(struct p *pp, bool alone, uint64_t head, uint32_t t)
 {
 	struct g *gp = slot_load(pp, t - 1);
 
@@ -101,10 +116,21 @@ static inline struct g *runqget_newest(struct p *pp, uint64_t head, uint32_t t)
 		return NULL;
 	store_rel_u32(&pp->runqtail,
 		      t - 1); /* before the CAS: a thief that sees its epoch sees this */
-	if (cas_u64(&pp->runqhead, head, head + (UINT64_C(1) << 32)))
+	if (alone || cas_u64(&pp->runqhead, head, head + (UINT64_C(1) << 32)))
 		return gp;
 	store_rel_u32(&pp->runqtail, t); /* pairs with load_acq in runqgrab */
 	return NULL;
+}
+
+/* Owner: moves the head over the oldest one; false: somebody was faster. */
+static inline bool runq_advance(struct p *pp, bool alone, uint64_t head)
+{
+	if (alone) {
+		store_rel_u64(&pp->runqhead,
+			      head_moved(head, 1)); /* pairs with load_acq in runqgrab */
+		return true;
+	}
+	return cas_u64(&pp->runqhead, head, head_moved(head, 1));
 }
 
 /*
@@ -112,9 +138,11 @@ static inline struct g *runqget_newest(struct p *pp, uint64_t head, uint32_t t)
  * then runs in what is left of the time slice, so that two that ready each other cannot starve
  * the ring. With oldest the ring's oldest is taken even if runq.c's rule says the newest.
  */
-static inline struct g *runqget(struct p *pp, bool oldest, bool *inherit)
+static inline __attribute__((always_inline)) struct g *runqget(struct p *pp, bool oldest,
+							       bool *inherit)
 {
 	struct g *next = (struct g *)load_rlx_ptr(&pp->ownnext);
+	bool alone = runq_alone(pp);
 
 	if (next) {
 		store_rlx_ptr(&pp->ownnext, NULL);
@@ -136,12 +164,12 @@ static inline struct g *runqget(struct p *pp, bool oldest, bool *inherit)
 		if (t == h)
 			return NULL;
 		if (unlikely(t - h > RUNQ_SIZE / 2) && !oldest) {
-			gp = runqget_newest(pp, head, t);
+			gp = runqget_newest(pp, alone, head, t);
 			if (gp)
 				return gp;
 		}
 		gp = slot_load(pp, h);
-		if (likely(cas_u64(&pp->runqhead, head, head_moved(head, 1)))) {
+		if (likely(runq_advance(pp, alone, head))) {
 			runq_prefetch(pp, h, t);
 			return gp;
 		}

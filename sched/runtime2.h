@@ -53,6 +53,13 @@ enum {
 	BOUND_PINNED = 4, /* likewise, as long as it holds what belongs to the thread */
 };
 
+/* Bits of g.attr: what urge_go_attr asked for. */
+enum {
+	GATTR_NOPREEMPT = 1, /* URGE_PREEMPT_OFF */
+	GATTR_NODE = 2,      /* to run on its node */
+	GATTR_NAME = 4,      /* top->name says its name */
+};
+
 /* What an unlock function of gopark returns: false calls the park off. */
 typedef bool (*park_unlock_fn)(struct g *gp, void *arg);
 
@@ -76,13 +83,12 @@ struct g {
 	struct atomic_u32 waitticket; /* wakers claim it: see wait.h */
 
 	/* as above, second line */
-	uint32_t nopreempt;  /* depth of urge_nopreempt_begin */
-	uint8_t fresh;       /* has not run yet; relaxed: see runqget_newest */
-	uint8_t preempt_off; /* attribute: URGE_PREEMPT_OFF */
-	uint8_t node_asked;  /* attribute: it wants to run on its node */
-	uint8_t node;        /* that of its stack; constant while it has the stack */
-	int64_t waitsince;   /* about when it parked, ns */
-	void *waitobj;       /* what it waits on, for dumps */
+	uint32_t nopreempt; /* depth of urge_nopreempt_begin */
+	uint8_t fresh;      /* has not run yet; relaxed: see runqget_newest */
+	uint8_t attr;       /* GATTR_*; constant while it lives */
+	uint8_t node;       /* that of its stack; constant while it has the stack */
+	int64_t waitsince;  /* about when it parked, ns */
+	void *waitobj;      /* what it waits on, for dumps */
 
 	/* constant while the stack is its own */
 	uintptr_t stack_lo; /* lowest usable address; the guard is below */
@@ -141,26 +147,28 @@ struct godefer {
 
 /*
  * What a goroutine seldom needs, at the top of its stack's first page: together with its first
- * frames a parked goroutine costs one page. Aligned as the stack has to be.
+ * frames a parked goroutine costs one page. Starting and ending one touches the first line only, which
+ * is next to its first frame.
  */
 struct gtop {
 	void (*fn)(void *);
 	void *arg;
 	uintptr_t gopc; /* who started it */
 	uint64_t parentgoid;
-	struct deadline deadline;
 	uint64_t eh_caught; /* __cxa_eh_globals while it does not run */
 	uint32_t eh_uncaught;
 	uint32_t threadlocks; /* depth of urge_lock_os_thread */
+	struct urge_ctx *ctx; /* that it is bound to, or NULL, as in a dead one: see ctx.c */
+	void **keys;          /* goroutine-local storage, NULL before and after: see key.c */
+
+	struct deadline deadline;
 	void *asan_fake_stack;
 	char name[24];
-	struct urge_ctx *ctx;   /* that it is bound to, or NULL: see ctx.c */
-	struct g *boundnext;    /* that is bound to the same; the lock of its tree */
+	struct g *boundnext;    /* that is bound to the same ctx; the lock of its tree */
 	struct g **boundat;     /* *boundat points here */
-	void **keys;            /* goroutine-local storage, NULL before it is used: see key.c */
 	size_t written;         /* by its last urge_write that failed */
 	struct godefer *defers; /* to be called if it ends by urge_goexit, the last one first */
-} __attribute__((aligned(16)));
+} cacheline_aligned;
 
 /* Bits of m.attn. */
 enum {
@@ -314,6 +322,7 @@ struct p {
 	/* run queue: the owner moves tail, owner and thieves change head by CAS; see runq.c */
 	struct atomic_u64 runqhead cacheline_aligned; /* low half: the head; high half: an epoch */
 	struct atomic_u32 runqtail;
+	struct atomic_u32 sharing; /* the owner's: sched.sharing, as it last knew it */
 	struct atomic_ptr runnext;
 	struct atomic_ptr runq[RUNQ_SIZE];
 
@@ -359,6 +368,8 @@ struct schedt {
 	struct atomic_u32 mcount; /* entries of allm in use */
 	struct atomic_u32 npidle;
 	struct atomic_i32 gomaxprocs;
+	struct atomic_u32 sharing; /* odd: there are several Ps, even: one. See runq.c */
+	uint32_t nplive;           /* Ps that are not dead; only sched.lock's */
 
 	/* everybody */
 	struct atomic_u32 nmspinning cacheline_aligned;

@@ -494,7 +494,7 @@ void stack_overflow_words(const struct g *gp)
 	fdp_init(&out, 2);
 	fdp_str(&out, "urge: stack overflow: goroutine ");
 	fdp_u64(&out, gp->goid);
-	if (load_rlx_u32(&gp->status) != Gidle && gp->top->name[0]) {
+	if (load_rlx_u32(&gp->status) != Gidle && gp->attr & GATTR_NAME) {
 		fdp_str(&out, " (");
 		fdp_str(&out, gp->top->name);
 		fdp_str(&out, ")");

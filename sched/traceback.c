@@ -123,7 +123,7 @@ static void print_header(struct fdprint *out, const struct g *gp, uint32_t statu
 	if (gp->nopreempt)
 		fdp_str(out, ", not preemptible");
 	fdp_str(out, "]");
-	if (gp->top->name[0]) {
+	if (gp->attr & GATTR_NAME) {
 		fdp_char(out, ' ');
 		fdp_str(out, gp->top->name);
 	}

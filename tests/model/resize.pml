@@ -3,7 +3,7 @@
  * A change of GOMAXPROCS: what a P that goes away holds for others, and the snapshots of all Ps.
  *
  * Modelled: of procresize.c grow, shrink, still_there, procs_trim; of p.c pdrain, pdead, retirep; of
- * allp.c publishing, read sections and the reclaimer; of proc.c findrunnable with stealing, the last
+ * allp.c publishing, read sections and the reclaimer; of findrunnable.c stealing, the last
  * look, wakep, resetspinning; timers that are added to a P and moved off a dead one; urge_entersyscall
  * and exitsyscall, as far as the P gets lost in between. Who owns a P, and stops of the world, are
  * syscall.pml's; wake-ups among many, parking.pml's.

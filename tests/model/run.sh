@@ -134,6 +134,9 @@ breaks parking NM=3 NP=3 NT=2 LATE -- WANTED_DOES_NOT_SPIN
 breaks parking NM=2 NP=2 NT=1 WATCH -- LAST_LOOK_TELLS_NOBODY
 breaks parking NM=2 NP=3 NT=2 WATCH -- RESETSPINNING_TELLS_NOBODY GIVE_UP_TELLS_NOBODY
 
+holds alone TAKES=4 VISITS=3
+breaks alone -- FLAG NO_WORD GONE_TOO_EARLY WORD_FIRST
+
 # Which one shows needs a full ring, an empty one, a low threshold, or the watcher.
 holds runq FILL=4 NEW=1
 holds runq FILL=4 NEW=1 SAME_EPOCH

@@ -168,11 +168,11 @@ mutate depth preempt_refused 'deep stack' preempt/safepoint_sig.c \
 	's/WORDS_MAX = 1024/WORDS_MAX = 1 << 20/'
 mutate nopreempt preempt_refused urge_nopreempt preempt/safepoint_sig.c \
 	's/gp->nopreempt > 0 \|\|//'
-mutate attribute preempt_refused attribute preempt/safepoint_sig.c 's/\|\| gp->preempt_off//'
+mutate attribute preempt_refused attribute preempt/safepoint_sig.c 's/\|\| gp->attr & GATTR_NOPREEMPT//'
 mutate library-pc preempt_refused 'no end' preempt/safepoint_sig.c \
 	's/!in_program_text\(pc\)/0/'
 
-mutate pins pins 'lock: \|inside\|another thread' preempt/pin.c \
+mutate pins pins 'lock\|inside\|another thread' preempt/pin.c \
 	's/mp->pins\+\+ == 0/0/'
 
 # ---- the signal

@@ -13,6 +13,7 @@ static uint32_t stop, turns, slept;
 static urge_waitgroup done;
 static uint64_t inside; /* by one at a time */
 
+static FILE *file; /* not stderr, which a failure needs */
 static pthread_mutex_t recursive, checking;
 static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 
@@ -33,11 +34,11 @@ static void hold_mutex(pthread_mutex_t *mutex, uint64_t random)
 	CHECK(ADD(inside, 1) == 1, "somebody else is inside");
 	compute(random);
 	if (random % 64 == 0) {
-		CHECK(urge_sleep(200 * URGE_US) == 0, "");
+		CHECK(urge_sleep(200 * URGE_US) == 0, "sleep");
 		ADD(slept, 1);
 	}
 	compute(random >> 20);
-	CHECK(ADD(inside, (uint64_t)-1) == 0, "");
+	CHECK(ADD(inside, (uint64_t)-1) == 0, "somebody else was inside");
 	after = pthread_self();
 	CHECK(pthread_equal(before, after), "another thread");
 	err = pthread_mutex_unlock(mutex);
@@ -56,9 +57,9 @@ static void hold_rwlock(uint64_t random)
 
 static void hold_file(uint64_t random)
 {
-	flockfile(stderr);
+	flockfile(file);
 	compute(random);
-	funlockfile(stderr);
+	funlockfile(file);
 }
 
 static void worker(void *seed)
@@ -68,9 +69,9 @@ static void worker(void *seed)
 	while (!LOAD(stop)) {
 		hold_mutex(&checking, random_next(&random));
 		pthread_mutex_lock(&checking);
-		CHECK(pthread_mutex_trylock(&recursive) == 0, "");
+		CHECK(pthread_mutex_trylock(&recursive) == 0, "trylock: somebody else holds it");
 		hold_mutex(&recursive, random_next(&random)); /* once more */
-		CHECK(pthread_mutex_unlock(&recursive) == 0, "");
+		CHECK(pthread_mutex_unlock(&recursive) == 0, "unlock: not the owner");
 		pthread_mutex_unlock(&checking);
 		hold_rwlock(random_next(&random));
 		hold_file(random_next(&random));
@@ -114,6 +115,8 @@ int main(void)
 	struct urge_stats before;
 
 	begin((int64_t)env_number("SECONDS", 120));
+	file = fopen("/dev/null", "w");
+	CHECK(file != NULL, "fopen: %d", errno);
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
 	pthread_mutex_init(&recursive, &attr);

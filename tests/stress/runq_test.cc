@@ -26,7 +26,10 @@ public:
 			store_rlx_u32(&pp->status, Prunning);
 		}
 		store_rlx_i32(&sched.gomaxprocs, nthieves + 1);
+		store_rlx_u32(&sched.sharing, 1);
 	}
+
+	~Arena() { store_rlx_u32(&sched.sharing, 0); }
 
 	void run()
 	{
@@ -43,7 +46,37 @@ public:
 			;
 	}
 
-	std::atomic<uint64_t> got{ 0 }, wrong{ 0 };
+	/* Other Ps come and go: thieves are there in turns, between two changes of sharing. */
+	void run_with_visits(int visits)
+	{
+		std::thread visitors([this, visits] {
+			Random random(seed + 1);
+			uint64_t before;
+
+			for (int i = 0; i < visits; i++) {
+				store_rel_u32(&sched.sharing, 2 * (uint32_t)i + 1);
+				before = stolen;
+				for (int looks = 0; looks < 20000 && stolen < before + 3; looks++)
+					visit(random);
+				visited += stolen > before;
+				store_rel_u32(&sched.sharing, 2 * (uint32_t)i + 2);
+				for (uint32_t n = random.below(2000); n > 0; n--)
+					cpu_relax();
+			}
+			end = true;
+		});
+
+		while (!end)
+			owner_turn(own_random, own_turn++);
+		visitors.join();
+		for (auto &pp : ps)
+			empty(pp.get());
+		while (from_global(ps[0].get(), 1) || from_ring(ps[0].get()))
+			;
+	}
+
+	std::atomic<uint64_t> got{ 0 }, wrong{ 0 }, stolen{ 0 };
+	int visited = 0;
 	uint64_t put = 0;
 
 private:
@@ -83,24 +116,38 @@ private:
 			;
 	}
 
-	void owner()
+	void owner_turn(Random &random, uint32_t i)
 	{
-		Random random(seed);
 		struct p *pp = ps[0].get();
 
-		for (uint32_t i = 0; put < PUTS; i++) {
-			if (!marks[i % POOL].exchange(true)) {
-				gs[i % POOL].fresh =
-					random.below(8) != 0; /* the newest is taken first */
-				runqput(pp, &gs[i % POOL], random.below(4) == 0);
-				put++;
-			}
-			if (random.below(3) == 0)
-				from_ring(pp, random.below(8) == 0);
-			if (random.below(50) == 0)
-				from_global(pp, 1);
+		if (!marks[i % POOL].exchange(true)) {
+			gs[i % POOL].fresh = random.below(8) != 0; /* the newest is taken first */
+			runqput(pp, &gs[i % POOL], random.below(4) == 0);
+			put++;
 		}
+		if (random.below(3) == 0)
+			from_ring(pp, random.below(8) == 0);
+		if (random.below(50) == 0)
+			from_global(pp, 1);
+	}
+
+	void owner()
+	{
+		while (put < PUTS)
+			owner_turn(own_random, own_turn++);
 		end = true;
+	}
+
+	void visit(Random &random)
+	{
+		struct p *pp = ps[1].get();
+		struct g *gp = runqsteal(pp, ps[0].get(), random.below(8) == 0);
+
+		if (gp) {
+			take(gp);
+			stolen++;
+		}
+		empty(pp);
 	}
 
 	void thief(size_t self)
@@ -127,6 +174,8 @@ private:
 	}
 
 	uint64_t seed;
+	Random own_random{ seed };
+	uint32_t own_turn = 0;
 	std::vector<std::unique_ptr<struct p>> ps;
 	std::vector<struct g> gs = std::vector<struct g>(POOL);
 	std::vector<std::atomic<bool>> marks = std::vector<std::atomic<bool>>(POOL);
@@ -144,6 +193,16 @@ TEST(RunqStress, OwnerAndThievesGetEachOneExactlyOnce)
 		EXPECT_EQ(0u, arena.wrong) << nthieves << " thieves";
 		EXPECT_EQ(arena.put, arena.got) << nthieves << " thieves";
 	}
+}
+
+TEST(RunqStress, OtherPsComeAndGo)
+{
+	Arena arena(test_seed(), 1);
+
+	arena.run_with_visits(20000);
+	EXPECT_EQ(0u, arena.wrong);
+	EXPECT_EQ(arena.put, arena.got);
+	EXPECT_GT(arena.visited, 1000) << "visits that stole";
 }
 
 TEST(RunqStress, NeverLooksEmptyWhileSomethingIsIn)

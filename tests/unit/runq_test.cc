@@ -8,7 +8,18 @@
 class Runq : public testing::Test
 {
 protected:
-	void TearDown() override { global(); }
+	void SetUp() override
+	{
+		store_rlx_u32(&sched.sharing, 1);
+		runq_alone(pp.get());
+		runq_alone(thief.get());
+	}
+
+	void TearDown() override
+	{
+		global();
+		store_rlx_u32(&sched.sharing, 0);
+	}
 
 	/* Goroutines by number, to be queued and recognised. */
 	struct g *gp(int i) { return &gs[(size_t)i]; }
@@ -105,22 +116,25 @@ TEST_F(Runq, NextOfTheOnlyPIsItsOwn)
 {
 	bool inherit;
 
-	store_rlx_i32(&sched.gomaxprocs, 1);
+	store_rlx_u32(&sched.sharing, 2);
 	runqput(pp.get(), gp(0), true);
 	runqput(pp.get(), gp(1), true); /* 0 goes to the tail */
 	EXPECT_EQ(2u, runqlen(pp.get()));
-	EXPECT_EQ(0, steal(true));
-	EXPECT_FALSE(runqempty(pp.get()));
-	EXPECT_EQ(-1, steal(true));
-	store_rlx_i32(&sched.gomaxprocs, 2); /* others come, and may take what is put from now on */
-	runqput(pp.get(), gp(2), true);
-	runqput(pp.get(), gp(3), true);
-	EXPECT_EQ(2, steal(true));
 	EXPECT_EQ(1, get(pp.get(), &inherit));
 	EXPECT_TRUE(inherit);
-	EXPECT_EQ(3, steal(true));
+	runqput(pp.get(), gp(2), true);
+	runqput(pp.get(), gp(3), true);
+	store_rlx_u32(&sched.sharing, 3); /* others come */
+	EXPECT_EQ(-1, steal(true)) << "its owner does not know yet";
+	runqput(pp.get(), gp(4), true);
+	EXPECT_EQ(0, steal(true));
+	EXPECT_EQ(2, steal(true));
+	EXPECT_EQ(4, steal(true));
+	EXPECT_EQ(-1, steal(true));
+	EXPECT_FALSE(runqempty(pp.get()));
+	EXPECT_EQ(3, get(pp.get(), &inherit));
+	EXPECT_TRUE(inherit);
 	EXPECT_TRUE(runqempty(pp.get()));
-	store_rlx_i32(&sched.gomaxprocs, 0);
 }
 
 TEST_F(Runq, NewestOfManyThatHaveNotRunYetComesFirst)
