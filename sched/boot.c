@@ -209,7 +209,7 @@ static int newproc_main(void)
 	if (!gp)
 		return -ENOMEM;
 	gp->top->parentgoid = 0;
-	runqput(mp->p, gp, false); /* not as the next: it would inherit a slice that nobody began */
+	runqput(mp->p, gp); /* not as the next: it would inherit a slice that nobody began */
 	return 0;
 }
 

@@ -224,7 +224,7 @@ static bool unlock_after(struct g *gp, void *arg)
 	struct urge_chan *c = arg;
 
 	(void)gp;
-	chanunlock(&c->lock);
+	chanunlock(&c->lock, getm());
 	return true;
 }
 
@@ -234,29 +234,33 @@ static void parked_unlock(struct m *mp, struct g *old)
 	struct urge_chan *c = mp->after.arg;
 
 	parked(mp, old);
-	chanunlock(&c->lock);
+	chanunlock(&c->lock, mp);
 }
 
 /* The calling goroutine waits in q, with the lock, which is released, and leaves the runtime. */
-static RETURNS_AFTER_SWITCH int wait_and_leave(struct urge_chan *c, struct waitq *q, void *elem,
-					       enum waitreason reason, int64_t deadline)
+static RETURNS_AFTER_SWITCH int wait_and_leave(struct m *mp, struct urge_chan *c, struct waitq *q,
+					       void *elem, enum waitreason reason, int64_t deadline)
 {
-	struct g *gp = getm()->curg;
-	struct sudog sg = { .gp = gp, .elem = elem, .ticket = wait_open(gp, false, deadline) };
+	struct g *gp = mp->curg;
+	struct sudog sg; /* enqueue sets the rest: clearing it first would take as long again */
 	int err;
 
+	sg.gp = gp;
+	sg.elem = elem;
+	sg.ticket = wait_open(gp, false, deadline);
 	enqueue(c, q, &sg);
 	gp->waitobj = c;
 	if (likely(sg.ticket == 0)) {
-		gopark_inline(parked_unlock, c, reason);
+		gopark_inline(mp, parked_unlock, c, reason);
 		leave();
 		return sg.result;
 	}
 	err = gopark_until(unlock_after, c, reason, sg.ticket, deadline);
 	if (err) {
-		chanlock(&c->lock);
+		mp = getm();
+		chanlock(&c->lock, mp);
 		chan_dequeue(q, &sg);
-		chanunlock(&c->lock);
+		chanunlock(&c->lock, mp);
 	}
 	leave();
 	return err ? err : sg.result;
@@ -278,14 +282,15 @@ static noinline int wait_on_nil_and_leave(enum waitreason reason, int64_t deadli
 
 int chan_send_nb(struct urge_chan *c, const void *elem)
 {
+	const struct m *mp = getm();
 	struct g *ready = NULL;
 	int err;
 
 	if (!c || !chan_may_send(c))
 		return -EAGAIN;
-	chanlock(&c->lock);
+	chanlock(&c->lock, mp);
 	err = send_locked(c, elem, &ready);
-	chanunlock(&c->lock);
+	chanunlock(&c->lock, mp);
 	if (ready)
 		goready(ready);
 	return err;
@@ -293,14 +298,15 @@ int chan_send_nb(struct urge_chan *c, const void *elem)
 
 int chan_recv_nb(struct urge_chan *c, void *elem)
 {
+	const struct m *mp = getm();
 	struct g *ready = NULL;
 	int err;
 
 	if (!c || !chan_may_recv(c))
 		return -EAGAIN;
-	chanlock(&c->lock);
+	chanlock(&c->lock, mp);
 	err = recv_locked(c, elem, &ready);
-	chanunlock(&c->lock);
+	chanunlock(&c->lock, mp);
 	if (ready)
 		goready(ready);
 	return err;
@@ -309,42 +315,44 @@ int chan_recv_nb(struct urge_chan *c, void *elem)
 static inline __attribute__((always_inline)) int chansend(struct urge_chan *c, const void *elem,
 							  int64_t deadline)
 {
+	struct m *mp = enter();
 	struct g *ready = NULL;
 	int err;
 
-	if (!enter())
+	if (!mp)
 		return -EPERM;
 	if (unlikely(!c))
 		return wait_on_nil_and_leave(WAIT_CHANSENDNIL, deadline);
-	chanlock(&c->lock);
+	chanlock(&c->lock, mp);
 	err = send_locked(c, elem, &ready);
 	if (err == -EAGAIN)
-		return wait_and_leave(c, &c->sendq, (void *)elem, WAIT_CHANSEND, deadline);
-	chanunlock(&c->lock);
+		return wait_and_leave(mp, c, &c->sendq, (void *)elem, WAIT_CHANSEND, deadline);
+	chanunlock(&c->lock, mp);
 	if (ready)
-		goready(ready);
-	leave();
+		goready_by(mp, ready);
+	leave_by(mp);
 	return err;
 }
 
 static inline __attribute__((always_inline)) int chanrecv(struct urge_chan *c, void *elem,
 							  int64_t deadline)
 {
+	struct m *mp = enter();
 	struct g *ready = NULL;
 	int err;
 
-	if (!enter())
+	if (!mp)
 		return -EPERM;
 	if (unlikely(!c))
 		return wait_on_nil_and_leave(WAIT_CHANRECVNIL, deadline);
-	chanlock(&c->lock);
+	chanlock(&c->lock, mp);
 	err = recv_locked(c, elem, &ready);
 	if (err == -EAGAIN)
-		return wait_and_leave(c, &c->recvq, elem, WAIT_CHANRECV, deadline);
-	chanunlock(&c->lock);
+		return wait_and_leave(mp, c, &c->recvq, elem, WAIT_CHANRECV, deadline);
+	chanunlock(&c->lock, mp);
 	if (ready)
-		goready(ready);
-	leave();
+		goready_by(mp, ready);
+	leave_by(mp);
 	return err;
 }
 
@@ -415,10 +423,11 @@ urge_chan *urge_chan_make(size_t elem_size, size_t capacity)
 void chan_close(struct urge_chan *c)
 {
 	struct sudog *list = NULL, **end = &list, *sg;
+	const struct m *mp = getm();
 
 	if (!c)
 		fatal("close of nil channel");
-	chanlock(&c->lock);
+	chanlock(&c->lock, mp);
 	if (load_rlx_u32(&c->closed))
 		fatal("close of closed channel");
 	store_rlx_u32(&c->closed, 1);
@@ -434,7 +443,7 @@ void chan_close(struct urge_chan *c)
 	*end = NULL;
 	for (sg = list; sg; sg = sg->next)
 		sg->result = -EPIPE;
-	chanunlock(&c->lock);
+	chanunlock(&c->lock, mp);
 	while (list) {
 		sg = list;
 		list = sg->next; /* before: its goroutine may be gone with it */

@@ -58,14 +58,10 @@ void chanlock_slow(struct chanlock *l);
 void chanlock_revoke(struct chanlock *l);
 void chanlock_wake(const struct chanlock *l);
 
-static inline bool chanlock_owned(const struct chanlock *l)
+/* mp, here and below: the calling thread's M, NULL if it has none. */
+static inline bool chanlock_owned(const struct chanlock *l, const struct m *mp)
 {
-	const struct m *mp;
-
-	if (!l->owner)
-		return false;
-	mp = getm();
-	return mp && mp->p == l->owner;
+	return l->owner && mp && mp->p == l->owner;
 }
 
 /* After a barrier, which pairs with mb_rare in chanlock_slow and chanlock_revoke. */
@@ -76,9 +72,9 @@ static inline void chanlock_wake_sleepers(const struct chanlock *l)
 }
 
 /* Without a look at lock ranks: for select, which holds several, in the order of their addresses. */
-static inline void chanlock_take(struct chanlock *l)
+static inline void chanlock_take(struct chanlock *l, const struct m *mp)
 {
-	if (chanlock_owned(l) && !load_rlx_u32(&l->revoked)) {
+	if (chanlock_owned(l, mp) && !load_rlx_u32(&l->revoked)) {
 		store_rlx_u32(&l->owner_in, 1);
 		barrier(); /* mb_frequent, as there is membarrier: pairs with mb_rare in chanlock_revoke */
 		if (likely(!load_rlx_u32(&l->revoked)))
@@ -93,9 +89,9 @@ static inline void chanlock_take(struct chanlock *l)
 		chanlock_revoke(l);
 }
 
-static inline void chanlock_release(struct chanlock *l)
+static inline void chanlock_release(struct chanlock *l, const struct m *mp)
 {
-	if (chanlock_owned(l) && load_rlx_u32(&l->owner_in)) {
+	if (chanlock_owned(l, mp) && load_rlx_u32(&l->owner_in)) {
 		store_rel_u32(&l->owner_in, 0); /* pairs with load_acq in chanlock_revoke */
 		barrier();
 	} else {
@@ -105,18 +101,18 @@ static inline void chanlock_release(struct chanlock *l)
 	chanlock_wake_sleepers(l);
 }
 
-static inline void chanlock(struct chanlock *l)
+static inline void chanlock(struct chanlock *l, const struct m *mp)
 {
 	if (IS_ENABLED(CONFIG_DEBUG))
 		lockrank_acquire(RANK_CHAN);
-	chanlock_take(l);
+	chanlock_take(l, mp);
 }
 
-static inline void chanunlock(struct chanlock *l)
+static inline void chanunlock(struct chanlock *l, const struct m *mp)
 {
 	if (IS_ENABLED(CONFIG_DEBUG))
 		lockrank_release(RANK_CHAN);
-	chanlock_release(l);
+	chanlock_release(l, mp);
 }
 
 #endif

@@ -348,7 +348,7 @@ static int newproc(const struct urge_attr *attr, urge_fn fn, void *arg, uintptr_
 			if (many_nodes() && gp->node != mp->p->node)
 				node_ready(gp, true);
 			else
-				runqput(mp->p, gp, true);
+				runqput_next(mp->p, gp);
 			wakep();
 		} else {
 			err = -ENOMEM;

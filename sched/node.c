@@ -162,7 +162,7 @@ bool node_ready(struct g *gp, bool queue)
 	unlock(&sched.lock);
 	if (pp) {
 		store_rlx_u32(&pp->expects, 1);
-		runqput(pp, gp, true);
+		runqput_next(pp, gp);
 		startm(pp, false);
 	}
 	return pp || queue;

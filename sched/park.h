@@ -37,11 +37,13 @@ static inline void parked(struct m *mp, struct g *old)
 	casgstatus(old, Grunning, Gwaiting);
 }
 
-/* after, on the new side, calls parked and then lets others find the goroutine; arg is mp->after.arg. */
-static inline void gopark_inline(void (*after)(struct m *mp, struct g *old), void *arg,
-				 enum waitreason reason)
+/*
+ * mp: the caller's M. after, on the new side, calls parked and then lets others find the goroutine; arg
+ * is mp->after.arg.
+ */
+static inline void gopark_inline(struct m *mp, void (*after)(struct m *mp, struct g *old),
+				 void *arg, enum waitreason reason)
 {
-	struct m *mp = getm();
 	struct g *gp = mp->curg;
 
 	check_stack(gp);

@@ -106,6 +106,42 @@ static uint32_t globqsize(void)
 	return n;
 }
 
+/* ---- waking threads ------------------------------------------------------------------------- */
+
+noinline static void wakep_slow(const struct m *mp)
+{
+	struct p *pp;
+
+	if (load_rlx_u32(&sched.nmspinning) != 0 || !cas_u32(&sched.nmspinning, 0, 1))
+		return;
+	lock(&sched.lock);
+	pp = pidleget(mp && mp->p ? mp->p->node : 0);
+	if (!pp) /* under the lock: whoever puts a P there next must see that nobody spins */
+		sub_u32(&sched.nmspinning, 1);
+	unlock(&sched.lock);
+	if (pp)
+		startm(pp, true);
+	else if (load_rlx_u32(&sysmon_watching) < WATCH_ALL)
+		sysmon_watch(WATCH_ALL);
+}
+
+/* wakep, by the calling thread's M or NULL. */
+static inline void wakep_by(const struct m *mp)
+{
+	mb_frequent(); /* pairs with mb_rare in findrunnable and in sysmon: the work is queued */
+	if (load_rlx_u32(&sched.npidle) != 0)
+		wakep_slow(mp);
+	else if (unlikely(load_rlx_u32(&sysmon_watching) < WATCH_ALL) &&
+		 !(mp && mp->p && !mp->curg))
+		sysmon_watch(
+			WATCH_ALL); /* not for an M in the scheduler: it is about to run something */
+}
+
+void wakep(void)
+{
+	wakep_by(getm());
+}
+
 /* ---- parking and readying ------------------------------------------------------------------ */
 
 /* gp runs from now on: what holds for a switch from g0 and for a direct one. */
@@ -126,20 +162,15 @@ static inline __attribute__((always_inline)) void start_running(struct m *mp, st
 		timers_cover(load_rlx_i64(&pp->timers.minwhen));
 }
 
-static inline uint64_t switches(const struct p *pp)
-{
-	return load_rlx_u64(&pp->schedtick) + load_rlx_u64(&pp->inherits);
-}
-
 struct g *pick_next(struct m *mp)
 {
 	struct p *pp = mp->p;
 	struct g *gp;
 	bool inherit;
 
-	if (unlikely(load_rlx_u32(&pp->attn) || switches(pp) - pp->directmark > DIRECT_MAX ||
-		     mp->lockedg))
+	if (unlikely(load_rlx_u32(&pp->attn) || mp->lockedg || mp->directs == 0))
 		return &mp->g0;
+	mp->directs--;
 	gp = runqget(pp, false, &inherit);
 	if (!gp)
 		return &mp->g0;
@@ -158,15 +189,31 @@ static void park_after(struct m *mp, struct g *old)
 	parked(mp, old);
 	if (unlockf && !unlockf(old, mp->after.arg)) {
 		casgstatus(old, Gwaiting, Grunnable);
-		runqput(mp->p, old, true);
+		runqput_next(mp->p, old);
 		wakep();
 	}
 }
 
 void gopark(park_unlock_fn unlockf, void *arg, enum waitreason reason)
 {
-	getm()->after.unlockf = unlockf;
-	gopark_inline(park_after, arg, reason);
+	struct m *mp = getm();
+
+	mp->after.unlockf = unlockf;
+	gopark_inline(mp, park_after, arg, reason);
+}
+
+/* The next one of the caller's P, or where it is at home. */
+static inline void queue_here(struct m *mp, struct g *gp)
+{
+	if (many_nodes() && gp->node != mp->p->node && (gp->attr & GATTR_NODE || !mp->curg) &&
+	    node_ready(gp, gp->attr & GATTR_NODE)) {
+		wakep_by(mp);
+		return;
+	}
+	runqput_next(mp->p, gp);
+	wakep_by(mp);
+	if (mp->curg && unlikely(mp->curg->waitreason & HOG_MARK))
+		store_rlx_u32(&mp->preempt, 1); /* it goes on when nobody else wants to */
 }
 
 void goqueue(struct g *gp)
@@ -175,15 +222,7 @@ void goqueue(struct g *gp)
 
 	latency_begin(mp, gp);
 	if (mp && mp->p) {
-		if (many_nodes() && gp->node != mp->p->node &&
-		    (gp->attr & GATTR_NODE || !mp->curg) && node_ready(gp, gp->attr & GATTR_NODE)) {
-			wakep();
-			return;
-		}
-		runqput(mp->p, gp, true);
-		wakep();
-		if (mp->curg && unlikely(mp->curg->waitreason & HOG_MARK))
-			store_rlx_u32(&mp->preempt, 1); /* it goes on when nobody else wants to */
+		queue_here(mp, gp);
 	} else {
 		struct gqueue q = { NULL, NULL };
 
@@ -196,6 +235,13 @@ void goready(struct g *gp)
 {
 	casgstatus(gp, Gwaiting, Grunnable);
 	goqueue(gp);
+}
+
+void goready_by(struct m *mp, struct g *gp)
+{
+	casgstatus(gp, Gwaiting, Grunnable);
+	latency_begin(mp, gp);
+	queue_here(mp, gp);
 }
 
 static void preempt_after(struct m *mp, struct g *old)
@@ -226,8 +272,8 @@ static void yield_after(struct m *mp, struct g *old)
 {
 	casgstatus(old, Grunning, Grunnable);
 	latency_begin(mp, old);
-	runqput(mp->p, old, false);
-	wakep();
+	runqput(mp->p, old);
+	wakep_by(mp);
 }
 
 /* It may wait for one of them. */
@@ -332,7 +378,7 @@ struct g *globrunqget(struct p *pp, uint32_t node, uint32_t max)
 	}
 	first = gqueue_pop(&gq->q);
 	while (--n > 0)
-		runqput(pp, gqueue_pop(&gq->q), false);
+		runqput(pp, gqueue_pop(&gq->q));
 	return first;
 }
 
@@ -399,37 +445,7 @@ bool anyone_waits(void)
 	return hogs_waiting() > 0 || parkedsize() > 0 || others_wait(1) > 0;
 }
 
-/* ---- spinning ------------------------------------------------------------------------------ */
-
-noinline static void wakep_slow(const struct m *mp)
-{
-	struct p *pp;
-
-	if (load_rlx_u32(&sched.nmspinning) != 0 || !cas_u32(&sched.nmspinning, 0, 1))
-		return;
-	lock(&sched.lock);
-	pp = pidleget(mp && mp->p ? mp->p->node : 0);
-	if (!pp) /* under the lock: whoever puts a P there next must see that nobody spins */
-		sub_u32(&sched.nmspinning, 1);
-	unlock(&sched.lock);
-	if (pp)
-		startm(pp, true);
-	else if (load_rlx_u32(&sysmon_watching) < WATCH_ALL)
-		sysmon_watch(WATCH_ALL);
-}
-
-void wakep(void)
-{
-	const struct m *mp = getm();
-
-	mb_frequent(); /* pairs with mb_rare in findrunnable and in sysmon: the work is queued */
-	if (load_rlx_u32(&sched.npidle) != 0)
-		wakep_slow(mp);
-	else if (unlikely(load_rlx_u32(&sysmon_watching) < WATCH_ALL) &&
-		 !(mp && mp->p && !mp->curg))
-		sysmon_watch(
-			WATCH_ALL); /* not for an M in the scheduler: it is about to run something */
-}
+/* ---- the loop ------------------------------------------------------------------------------ */
 
 void idle_p_look(void)
 {
@@ -449,7 +465,7 @@ void schedule_loop(void)
 
 		if (!gp)
 			return;
-		pp->directmark = switches(pp);
+		mp->directs = DIRECT_MAX;
 		if (many_nodes())
 			store_rlx_u32(&pp->expects, 0);
 		if (load_rlx_u32(&sysmon_watching) < WATCH_ALL && !runqempty(pp))

@@ -47,14 +47,18 @@ static inline struct m *enter(void)
 	return mp;
 }
 
-static inline void leave(void)
+/* mp: the calling thread's, if nobody has switched since it was got. */
+static inline void leave_by(struct m *mp)
 {
-	struct m *mp = getm();
-
 	__atomic_store_n(&mp->locks, 0, __ATOMIC_RELEASE); /* pairs with load_acq in revoke */
 	barrier();
 	if (unlikely(load_rlx_u32(&mp->preempt)))
 		leave_preempted(mp);
+}
+
+static inline void leave(void)
+{
+	leave_by(getm());
 }
 
 /* ---- goroutines ---------------------------------------------------------------------------- */
@@ -77,6 +81,9 @@ void gopark(park_unlock_fn unlockf, void *arg, enum waitreason reason);
 
 /* Makes a parked goroutine runnable; the next one of the caller's P, if the caller has one. */
 void goready(struct g *gp);
+
+/* The same for a goroutine that calls; mp: its M. */
+void goready_by(struct m *mp, struct g *gp);
 
 /* The same for one that is runnable and in no queue yet. */
 void goqueue(struct g *gp);

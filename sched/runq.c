@@ -185,7 +185,7 @@ uint32_t runqlen(const struct p *pp)
 void runqputall(struct p *pp, struct gqueue *q)
 {
 	for (struct g *gp; (gp = gqueue_pop(q)) != NULL;)
-		runqput(pp, gp, false);
+		runqput(pp, gp);
 }
 
 void runqdrain(struct p *pp, struct gqueue *q)

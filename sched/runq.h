@@ -18,10 +18,13 @@ static inline void slot_store(struct p *pp, uint32_t i, struct g *gp)
 	store_rlx_ptr(&pp->runq[i % RUNQ_SIZE], gp);
 }
 
-/* The head's word when n more have been taken: the epoch stays. */
+/*
+ * The head's word when n more have been taken. (A carry out of the low half counts as another epoch: the
+ * word only grows, so no value of it ever comes back.)
+ */
 static inline uint64_t head_moved(uint64_t head, uint32_t n)
 {
-	return (head & ~(uint64_t)UINT32_MAX) | (uint32_t)((uint32_t)head + n);
+	return head + n;
 }
 
 /*
@@ -45,31 +48,9 @@ static inline bool runq_alone(struct p *pp)
  */
 bool runqputslow(struct p *pp, struct g *gp, uint64_t head, uint32_t t);
 
-/*
- * Owner. Makes gp runnable on pp: as the next one (a former next one moves to the tail), or at the
- * tail. A full ring gives half of it to the global queue.
- *
- * Where there is one P the next one is kept in ownnext, which the owner alone changes. When more Ps
- * come meanwhile it can't be stolen, but is seen by all that ask whether somebody waits: it runs
- * after a time slice at most.
- */
-static inline void runqput(struct p *pp, struct g *gp, bool next)
+/* Owner. Makes gp runnable on pp, at the tail. A full ring gives half of it to the global queue. */
+static inline void runqput(struct p *pp, struct g *gp)
 {
-	if (next) {
-		if (runq_alone(pp)) {
-			struct g *old = (struct g *)load_rlx_ptr(&pp->ownnext);
-
-			store_rlx_ptr(&pp->ownnext, gp);
-			gp = old;
-		} else if (!load_rlx_ptr(&pp->runnext)) { /* and only the owner changes that */
-			store_rel_ptr(&pp->runnext, gp);  /* pairs with the CAS of consumers */
-			return;
-		} else {
-			gp = (struct g *)xchg_ptr(&pp->runnext, gp);
-		}
-		if (!gp)
-			return;
-	}
 	for (;;) {
 		uint64_t head = load_acq_u64(&pp->runqhead); /* pairs with the CAS of consumers */
 		uint32_t t = load_rlx_u32(&pp->runqtail);
@@ -85,22 +66,46 @@ static inline void runqput(struct p *pp, struct g *gp, bool next)
 }
 
 /*
+ * Owner. Makes gp the next one; a former next one moves to the tail.
+ *
+ * Where there is one P the next one is kept in ownnext, which the owner alone changes. When more Ps
+ * come meanwhile it can't be stolen, but is seen by all that ask whether somebody waits: it runs
+ * after a time slice at most.
+ */
+static inline void runqput_next(struct p *pp, struct g *gp)
+{
+	struct g *old = NULL;
+
+	if (runq_alone(pp)) {
+		old = (struct g *)load_rlx_ptr(&pp->ownnext);
+		store_rlx_ptr(&pp->ownnext, gp);
+	} else if (!load_rlx_ptr(&pp->runnext)) { /* and only the owner changes that */
+		store_rel_ptr(&pp->runnext, gp);  /* pairs with the CAS of consumers */
+	} else {
+		old = (struct g *)xchg_ptr(&pp->runnext, gp);
+	}
+	if (old)
+		runqput(pp, old);
+}
+
+/*
  * A long queue's goroutines have gone cold: a header, a page, a few lines of stack, each a miss. So
  * they are fetched while the ones before them run: the header two places ahead, and with it known,
  * one place ahead, the stack around its stack pointer.
  */
 static inline void runq_prefetch(const struct p *pp, uint32_t h, uint32_t t)
 {
-	const struct g *next;
-	uintptr_t line;
+	const char *sp;
 
 	if (t - h <= 3 || IS_ENABLED(CONFIG_TSAN)) /* a thief may have them: it is but a guess */
 		return;
 	__builtin_prefetch(slot_load(pp, h + 3), 1);
-	next = slot_load(pp, h + 1);
-	line = (uintptr_t)next->ctx.sp - 3 * (uintptr_t)CACHE_LINE;
-	for (int i = 0; i < 5; i++, line += CACHE_LINE)
-		__builtin_prefetch((const void *)line, 1);
+	sp = (const char *)slot_load(pp, h + 1)->ctx.sp;
+	__builtin_prefetch(sp - 3 * CACHE_LINE, 1);
+	__builtin_prefetch(sp - 2 * CACHE_LINE, 1);
+	__builtin_prefetch(sp - CACHE_LINE, 1);
+	__builtin_prefetch(sp, 1);
+	__builtin_prefetch(sp + CACHE_LINE, 1);
 }
 
 /*

@@ -220,6 +220,7 @@ struct m {
 	int64_t callstart;     /* of a call whose P was handed off at once, else 0 */
 	uint32_t rand;
 	uint32_t unmeasured; /* see latency.h */
+	uint32_t directs;    /* how many more switches may go past g0 */
 	struct afterswitch after;
 	uint64_t lockranks;    /* debug: bit n: holds a lock of rank n */
 	void *asan_fake_stack; /* of g0 */
@@ -294,7 +295,6 @@ struct p {
 	struct atomic_i64 hogturn;       /* until when hogs are not stopped */
 	int64_t hogwhen;                 /* when a hog last ran here, or none waited */
 	struct atomic_i64 slicestart;    /* ns */
-	uint64_t directmark;             /* switches so far when schedule() last ran */
 	uint64_t globtick;               /* schedtick at the last look at the global queue */
 	struct atomic_ptr ownnext;       /* like runnext, but not to be stolen: see runqput */
 	struct atomic_u32 syscalltick;   /* counts system calls */

@@ -114,9 +114,9 @@ static inline int select_at_sight(struct m *mp, struct urge_case *cases, size_t 
 	if (i < 0)
 		return i;
 	c = cases[i].chan;
-	chanlock(&c->lock);
+	chanlock(&c->lock, getm());
 	err = attempt(&cases[i], &ready);
-	chanunlock(&c->lock);
+	chanunlock(&c->lock, getm());
 	if (err == -EAGAIN)
 		return err;
 	if (ready)
@@ -168,18 +168,21 @@ static void sort_cases(struct selection *s)
 
 static void lock_all(const struct selection *s)
 {
+	const struct m *mp = getm();
+
 	if (s->norder == 0)
 		return;
 	if (IS_ENABLED(CONFIG_DEBUG))
 		lockrank_acquire(RANK_CHAN);
 	for (size_t i = 0; i < s->norder; i++)
 		if (i == 0 || chan_at(s, i) != chan_at(s, i - 1))
-			chanlock_take(&chan_at(s, i)->lock);
+			chanlock_take(&chan_at(s, i)->lock, mp);
 }
 
 /* After the last release *s and its cases may be gone: see the head of the file. */
 static void unlock_all(const struct selection *s)
 {
+	const struct m *mp = getm();
 	struct urge_chan *c;
 
 	if (s->norder == 0)
@@ -191,10 +194,10 @@ static void unlock_all(const struct selection *s)
 		struct urge_chan *next = chan_at(s, i);
 
 		if (next != c)
-			chanlock_release(&c->lock);
+			chanlock_release(&c->lock, mp);
 		c = next;
 	}
-	chanlock_release(&c->lock);
+	chanlock_release(&c->lock, mp);
 }
 
 /* With all locks: the case that went; -EAGAIN if none can go, which is true at this instant. */
@@ -251,7 +254,7 @@ static size_t dequeue_all(const struct selection *s)
 			winner = s->order[i];
 			continue;
 		}
-		chanlock(&c->lock);
+		chanlock(&c->lock, getm());
 		for (size_t j = i; j < end; j++) {
 			uint32_t k = s->order[j];
 
@@ -259,7 +262,7 @@ static size_t dequeue_all(const struct selection *s)
 			if (s->entries[k].result != WAITS)
 				winner = k;
 		}
-		chanunlock(&c->lock);
+		chanunlock(&c->lock, getm());
 	}
 	return winner;
 }

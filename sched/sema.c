@@ -17,7 +17,7 @@ struct semroot *semlock(const void *addr)
 
 	if (IS_ENABLED(CONFIG_DEBUG))
 		lockrank_acquire(RANK_SEMROOT);
-	chanlock_take(&root->lock);
+	chanlock_take(&root->lock, NULL);
 	return root;
 }
 
@@ -194,10 +194,10 @@ void semforget(void)
 	for (int i = 0; i < SEMROOTS; i++) {
 		struct semroot *root = &semtable[i];
 
-		chanlock_take(&root->lock);
+		chanlock_take(&root->lock, NULL);
 		for (struct semwaiter *w; (w = find_goroutine(root->treap)) != NULL;)
 			dequeue(root, w);
-		chanlock_release(&root->lock);
+		chanlock_release(&root->lock, NULL);
 	}
 }
 

@@ -87,7 +87,7 @@ static inline void semunlock(struct semroot *root)
 {
 	if (IS_ENABLED(CONFIG_DEBUG))
 		lockrank_release(RANK_SEMROOT);
-	chanlock_release(&root->lock);
+	chanlock_release(&root->lock, NULL);
 }
 
 /* Root locked: the first one that waits for addr, claimed and out of the queue; NULL if none does. */

@@ -104,7 +104,7 @@ static void without_p(struct m *mp, struct g *old)
 	unlock(&sched.lock);
 	if (pp) {
 		acquirep(mp, pp);
-		runqput(pp, old, true);
+		runqput_next(pp, old);
 	} else {
 		struct gqueue q = { NULL, NULL };
 
@@ -207,7 +207,7 @@ static void blocking_after(struct m *mp, struct g *old)
 	__atomic_store_n(&mp->curg, NULL, __ATOMIC_RELAXED);
 	if (reacquire(mp)) {
 		casgstatus(old, Gsyscall, Grunnable);
-		runqput(mp->p, old, true);
+		runqput_next(mp->p, old);
 	} else {
 		exitsyscall_after(mp, old);
 	}

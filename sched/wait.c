@@ -35,18 +35,6 @@
 
 #include <errno.h>
 
-uint32_t wait_open(struct g *gp, bool shared, int64_t deadline)
-{
-	uint32_t ticket;
-
-	if (!shared && deadline == INT64_MAX && !gp->top->ctx)
-		return 0;
-	/* the next number of the form 4k + 1, whatever came of the last wait: never 0 */
-	ticket = (load_rlx_u32(&gp->waitticket) | 3) + 2;
-	store_rlx_u32(&gp->waitticket, ticket + WAIT_OPENING);
-	return ticket;
-}
-
 static void deadline_over(void *gp, uintptr_t ticket)
 {
 	if (wait_end(gp, (uint32_t)ticket))

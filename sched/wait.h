@@ -47,7 +47,17 @@ enum { WAIT_OPENING, WAIT_PARKED, WAIT_WOKEN, WAIT_ENDED };
  * not parked on needs no end, if nobody can find its entries any more. Calls that can't fail, such
  * as urge_mutex_lock, don't ask for a ticket: no context may end them.
  */
-uint32_t wait_open(struct g *gp, bool shared, int64_t deadline);
+static inline uint32_t wait_open(struct g *gp, bool shared, int64_t deadline)
+{
+	uint32_t ticket;
+
+	if (likely(!shared && deadline == INT64_MAX && !gp->top->ctx))
+		return 0;
+	/* the next number of the form 4k + 1, whatever came of the last wait: never 0 */
+	ticket = (load_rlx_u32(&gp->waitticket) | 3) + 2;
+	store_rlx_u32(&gp->waitticket, ticket + WAIT_OPENING);
+	return ticket;
+}
 
 /*
  * For wakers. True: the caller is the one who ends the wait, and must goready(gp). Any thread. Only

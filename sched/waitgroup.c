@@ -3,16 +3,25 @@
  * WaitGroup.
  *
  * state: bits 0..31 the counter (signed), bit 32 LOCK, bits 33.. the number of waiters. One word, so
- * that done() is one atomic instruction unless it is the last with somebody waiting, and so that
- * the memory may be freed as soon as wait() has returned:
+ * that done() is one atomic instruction, and so that the memory may be freed as soon as wait() has
+ * returned:
  *
  *	waiter, parked				last done()
- *	cas: LOCK, if the counter is not 0	counter := 0
- *	push itself				no waiters, no LOCK: never touch it again
- *	add: waiters + 1, LOCK off		else take LOCK, claim the list, state := 0,
- *	never touch it again			then wake them
+ *	cas: LOCK, if the counter is not 0	counter := 0, and in the same cas LOCK if
+ *	push itself				somebody waits
+ *	waiters + 1, LOCK off			nobody: never touch it again
+ *	never touch it again			else claim the list, waiters := 0, LOCK off,
+ *						then wake them
  *
- * A waiter that finds the counter at 0 does not wait, and a waiter that holds LOCK has not been
+ * A wait returns when the whole word is 0, not when the counter is: a done() that saw LOCK or a
+ * waiter is still going to take LOCK. For it the upper half stays above 0, also when the last waiter
+ * gives up meanwhile (withdraw leaves its number there if the counter is 0).
+ *
+ * The upper half is changed by the holder of LOCK only, so LOCK is released, with the new number, by a
+ * store to that half, while others change the counter in the lower one. (As Linux's queued spinlock
+ * stores to a byte of a word that others compare and exchange.) tests/model/waitgroup.pml is the model.
+ *
+ * A waiter that finds the word at 0 does not wait, and a waiter that holds LOCK has not been
  * counted yet, but is seen by the last done(), which waits for LOCK: so whoever is pushed is
  * woken, by exactly one. After the first one is woken the memory may be gone: the list is
  * walked through the waiters, which stay until they are woken themselves. One that gives up takes
@@ -78,15 +87,44 @@ static void pause_for_lock(unsigned *spins)
 		sched_yield(); /* its holder has lost the CPU */
 }
 
-/* Takes LOCK; false: not taken, since the counter is 0 and unless_zero. */
-static bool take_lock(urge_waitgroup *wg, bool unless_zero)
+/* Is it over? Not before the last done() has gone. */
+static bool is_over(urge_waitgroup *wg)
 {
 	unsigned spins = 0;
 
 	for (;;) {
-		uint64_t st = load_acq_u64(state(wg));
+		uint64_t st = load_acq_u64(state(wg)); /* pairs with the last done */
 
-		if (unless_zero && counter(st) == 0)
+		if (st == 0 || counter(st) != 0)
+			return st == 0;
+		pause_for_lock(&spins);
+	}
+}
+
+/* Takes LOCK. */
+static void take_lock(urge_waitgroup *wg)
+{
+	unsigned spins = 0;
+
+	for (;;) {
+		uint64_t st = load_rlx_u64(state(wg));
+
+		if (st & LOCKED)
+			pause_for_lock(&spins);
+		else if (cas_u64(state(wg), st, st | LOCKED))
+			return;
+	}
+}
+
+/* The same, unless it is over: false. */
+static bool take_lock_unless_over(urge_waitgroup *wg)
+{
+	unsigned spins = 0;
+
+	for (;;) {
+		uint64_t st = load_rlx_u64(state(wg));
+
+		if (unlikely(counter(st) == 0 && is_over(wg)))
 			return false;
 		if (st & LOCKED)
 			pause_for_lock(&spins);
@@ -95,13 +133,25 @@ static bool take_lock(urge_waitgroup *wg, bool unless_zero)
 	}
 }
 
+/* Releases LOCK; so many wait now. */
+static void unlock_with(urge_waitgroup *wg, uint32_t waiters)
+{
+	struct atomic_u32 *upper = (struct atomic_u32 *)&wg->state_ + 1; /* little-endian */
+
+	if (IS_ENABLED(CONFIG_TSAN)) /* for which accesses of two sizes are to two variables */
+		add_u64(state(wg),
+			((uint64_t)waiters << 33) - (load_rlx_u64(state(wg)) >> 32 << 32));
+	else
+		store_rel_u32(upper, waiters << 1); /* pairs with the cas of take_lock */
+}
+
 /* On the new side of the switch. */
 static bool enqueue(struct g *gp, void *arg)
 {
 	struct waiter *w = arg;
 	urge_waitgroup *wg = w->wg;
 
-	if (!take_lock(wg, true))
+	if (!take_lock_unless_over(wg))
 		return false;
 	forget_former_world(wg);
 	w->at = (struct waiter **)(gp ? &wg->waiters_ : &wg->threads_);
@@ -109,24 +159,26 @@ static bool enqueue(struct g *gp, void *arg)
 	if (w->next)
 		w->next->at = &w->next;
 	*w->at = w;
-	add_u64(state(wg), WAITER - LOCKED);
+	unlock_with(wg, (uint32_t)(load_rlx_u64(state(wg)) >> 33) + 1);
 	return true;
 }
 
-/* Its deadline has passed. */
+/* Its deadline has passed. If the counter is 0 somebody is going to release it: it stays counted. */
 static void withdraw(struct waiter *w)
 {
 	urge_waitgroup *wg = w->wg;
+	uint64_t st, gone = 0;
 
-	take_lock(wg, false);
+	take_lock(wg);
 	if (w->at) {
 		*w->at = w->next;
 		if (w->next)
 			w->next->at = w->at;
-		sub_u64(state(wg), WAITER + LOCKED);
-	} else {
-		sub_u64(state(wg), LOCKED);
+		gone = WAITER;
 	}
+	do
+		st = load_rlx_u64(state(wg));
+	while (!cas_u64(state(wg), st, st - LOCKED - (counter(st) ? gone : 0)));
 }
 
 /* Takes a list, with LOCK: those that have not given up are appended at *end. */
@@ -143,17 +195,16 @@ static struct waiter **claim_all(void **list, struct waiter **end)
 	return end;
 }
 
-/* The counter has become 0 and somebody waits. */
+/* With LOCK, which is released: the counter has become 0. */
 static void release(urge_waitgroup *wg)
 {
 	struct waiter *claimed = NULL, **end = &claimed, *w;
 
-	take_lock(wg, false);
 	forget_former_world(wg);
 	end = claim_all(&wg->waiters_, end);
 	end = claim_all(&wg->threads_, end);
 	*end = NULL;
-	and_u64(state(wg), UINT32_MAX);
+	unlock_with(wg, 0);
 	while (claimed) {
 		w = claimed;
 		claimed = w->next;
@@ -161,23 +212,42 @@ static void release(urge_waitgroup *wg)
 	}
 }
 
+/* The last done, if somebody waits and nobody holds LOCK: takes it with the counter. Else false. */
+static bool finish(urge_waitgroup *wg, uint32_t n)
+{
+	uint64_t st;
+
+	__builtin_prefetch(wg,
+			   1); /* or a contended word would come twice: to be read, to be written */
+	st = load_rlx_u64(state(wg));
+	if (likely((uint32_t)st != n || st < WAITER || st & LOCKED))
+		return false;
+	return cas_u64(state(wg), st, st - n + LOCKED);
+}
+
 static void add(urge_waitgroup *wg, int n)
 {
 	uint64_t st;
 
 	/* Subtracted rather than added as a negative number: no carry may go into the upper half. */
-	if (n >= 0)
+	if (n >= 0) {
 		st = add_u64(state(wg), (uint64_t)n);
-	else
+	} else if (finish(wg, -(uint32_t)n)) {
+		release(wg);
+		return;
+	} else {
 		st = sub_u64(state(wg), (uint64_t) - (int64_t)n);
+	}
 	if (unlikely(counter(st) < 0))
 		fatal("sync: negative WaitGroup counter");
 	if (likely(st >> 32 == 0))
 		return;
-	if (n < 0 && counter(st) == 0)
+	if (n < 0 && counter(st) == 0) {
+		take_lock(wg);
 		release(wg);
-	else if (unlikely(st >= WAITER && n > 0 && counter(st) == n) && !of_former_world(wg))
+	} else if (unlikely(st >= WAITER && n > 0 && counter(st) == n) && !of_former_world(wg)) {
 		fatal("sync: WaitGroup misuse: Add called concurrently with Wait");
+	}
 }
 
 void urge_waitgroup_add(urge_waitgroup *wg, int n)
@@ -213,7 +283,7 @@ void urge_waitgroup_wait(urge_waitgroup *wg)
 {
 	const struct m *mp;
 
-	if (counter(load_acq_u64(state(wg))) == 0) /* pairs with the last done */
+	if (is_over(wg))
 		return;
 	mp = enter();
 	wait(wg, mp, false, INT64_MAX);
@@ -228,7 +298,7 @@ int urge_waitgroup_wait_until(urge_waitgroup *wg, int64_t deadline)
 
 	if (!mp)
 		return -EPERM;
-	if (counter(load_acq_u64(state(wg))) != 0) /* pairs with the last done */
+	if (!is_over(wg))
 		err = deadline == 0 ? -EAGAIN : wait(wg, mp, true, deadline);
 	leave();
 	return err;

@@ -137,6 +137,11 @@ breaks parking NM=2 NP=3 NT=2 WATCH -- RESETSPINNING_TELLS_NOBODY GIVE_UP_TELLS_
 holds alone TAKES=4 VISITS=3
 breaks alone -- FLAG NO_WORD GONE_TOO_EARLY WORD_FIRST
 
+holds waitgroup
+holds waitgroup WAITERS=1 DONES=3
+breaks waitgroup -- LOCK_ALTHOUGH_ZERO WITHDRAW_WITHOUT_LOCK WAKE_FIRST ZERO_IS_ENOUGH \
+	WITHDRAW_UNCOUNTS FINISH_BY_STORE RELEASE_WITHOUT_LOCK
+
 # Which one shows needs a full ring, an empty one, a low threshold, or the watcher.
 holds runq FILL=4 NEW=1
 holds runq FILL=4 NEW=1 SAME_EPOCH

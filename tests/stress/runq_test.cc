@@ -11,6 +11,14 @@
 static const uint32_t POOL = 4 * RUNQ_SIZE;
 static const uint64_t PUTS = IS_ENABLED(CONFIG_DEBUG) ? 500000 : 3000000;
 
+static void put_somewhere(struct p *pp, struct g *gp, bool next)
+{
+	if (next)
+		runqput_next(pp, gp);
+	else
+		runqput(pp, gp);
+}
+
 /*
  * One owner puts goroutines of a pool, thieves and the owner take them out, and the ring overflows
  * into the global queue. Each goroutine carries a mark, set when it is put and cleared when it is
@@ -122,7 +130,7 @@ private:
 
 		if (!marks[i % POOL].exchange(true)) {
 			gs[i % POOL].fresh = random.below(8) != 0; /* the newest is taken first */
-			runqput(pp, &gs[i % POOL], random.below(4) == 0);
+			put_somewhere(pp, &gs[i % POOL], random.below(4) == 0);
 			put++;
 		}
 		if (random.below(3) == 0)
@@ -214,7 +222,7 @@ TEST(RunqStress, NeverLooksEmptyWhileSomethingIsIn)
 	uint64_t empty = 0;
 	bool inherit;
 
-	runqput(pp.get(), &gs[0], true);
+	runqput_next(pp.get(), &gs[0]);
 	std::thread observer([&] {
 		while (!end) {
 			empty += runqempty(pp.get());
@@ -223,7 +231,7 @@ TEST(RunqStress, NeverLooksEmptyWhileSomethingIsIn)
 	});
 	/* There is always one in: next, or on its way from next to the ring, or in the ring. */
 	for (uint64_t i = 0; i < PUTS || looks < 1000; i++) {
-		runqput(pp.get(), &gs[(i + 1) % 3], i % 2);
+		put_somewhere(pp.get(), &gs[(i + 1) % 3], i % 2);
 		runqget(pp.get(), false, &inherit);
 	}
 	end = true;

@@ -37,11 +37,11 @@ static inline size_t waiters(urge_chan *c)
 	size_t n = 0;
 
 	enter();
-	chanlock(&c->lock);
+	chanlock(&c->lock, getm());
 	for (struct waitq *q : { &c->recvq, &c->sendq })
 		for (auto *sg = (struct sudog *)load_rlx_ptr(&q->first); sg; sg = sg->next)
 			n++;
-	chanunlock(&c->lock);
+	chanunlock(&c->lock, getm());
 	leave();
 	return n;
 }

@@ -27,7 +27,7 @@ protected:
 	void put(int from, int to)
 	{
 		for (int i = from; i < to; i++)
-			runqput(pp.get(), gp(i), false);
+			runqput(pp.get(), gp(i));
 	}
 
 	/* The number of the next one, -1 if there is none. */
@@ -100,8 +100,8 @@ TEST_F(Runq, NextComesFirstAndInheritsTheSlice)
 	bool inherit;
 
 	put(0, 2);
-	runqput(pp.get(), gp(2), true);
-	runqput(pp.get(), gp(3), true); /* 2 goes to the tail */
+	runqput_next(pp.get(), gp(2));
+	runqput_next(pp.get(), gp(3)); /* 2 goes to the tail */
 	EXPECT_EQ(4u, runqlen(pp.get()));
 	EXPECT_EQ(3, get(pp.get(), &inherit));
 	EXPECT_TRUE(inherit);
@@ -117,16 +117,16 @@ TEST_F(Runq, NextOfTheOnlyPIsItsOwn)
 	bool inherit;
 
 	store_rlx_u32(&sched.sharing, 2);
-	runqput(pp.get(), gp(0), true);
-	runqput(pp.get(), gp(1), true); /* 0 goes to the tail */
+	runqput_next(pp.get(), gp(0));
+	runqput_next(pp.get(), gp(1)); /* 0 goes to the tail */
 	EXPECT_EQ(2u, runqlen(pp.get()));
 	EXPECT_EQ(1, get(pp.get(), &inherit));
 	EXPECT_TRUE(inherit);
-	runqput(pp.get(), gp(2), true);
-	runqput(pp.get(), gp(3), true);
+	runqput_next(pp.get(), gp(2));
+	runqput_next(pp.get(), gp(3));
 	store_rlx_u32(&sched.sharing, 3); /* others come */
 	EXPECT_EQ(-1, steal(true)) << "its owner does not know yet";
-	runqput(pp.get(), gp(4), true);
+	runqput_next(pp.get(), gp(4));
 	EXPECT_EQ(0, steal(true));
 	EXPECT_EQ(2, steal(true));
 	EXPECT_EQ(4, steal(true));
@@ -177,9 +177,9 @@ TEST_F(Runq, FullRingGivesHalfToTheGlobalQueueInOrder)
 
 TEST_F(Runq, FormerNextOverflowsToo)
 {
-	runqput(pp.get(), gp(RUNQ_SIZE), true);
+	runqput_next(pp.get(), gp(RUNQ_SIZE));
 	put(0, RUNQ_SIZE);
-	runqput(pp.get(), gp(RUNQ_SIZE + 1), true);
+	runqput_next(pp.get(), gp(RUNQ_SIZE + 1));
 	std::vector<int> moved = global();
 	ASSERT_EQ((size_t)RUNQ_SIZE / 2 + 1, moved.size());
 	EXPECT_EQ(RUNQ_SIZE, moved.back());
@@ -190,7 +190,7 @@ TEST_F(Runq, FormerNextOverflowsToo)
 TEST_F(Runq, EmptyMeansRingAndNext)
 {
 	EXPECT_TRUE(runqempty(pp.get()));
-	runqput(pp.get(), gp(0), true);
+	runqput_next(pp.get(), gp(0));
 	EXPECT_FALSE(runqempty(pp.get()));
 	get(pp.get());
 	EXPECT_TRUE(runqempty(pp.get()));
@@ -206,7 +206,7 @@ TEST_F(Runq, DrainTakesAllNextFirst)
 	struct gqueue q = { nullptr, nullptr };
 
 	put(0, 10);
-	runqput(pp.get(), gp(10), true);
+	runqput_next(pp.get(), gp(10));
 	runqdrain(pp.get(), &q);
 	EXPECT_TRUE(runqempty(pp.get()));
 	EXPECT_EQ(gp(10), gqueue_pop(&q));
@@ -243,7 +243,7 @@ TEST_F(Runq, StealCountsWhatItTook)
 
 TEST_F(Runq, NextIsSparedUnlessAskedFor)
 {
-	runqput(pp.get(), gp(0), true);
+	runqput_next(pp.get(), gp(0));
 	EXPECT_EQ(-1, steal(false));
 	put(1, 3);
 	EXPECT_EQ(1, steal(true)); /* first the ring */
