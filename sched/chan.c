@@ -413,10 +413,7 @@ urge_chan *urge_chan_make(size_t elem_size, size_t capacity)
 	memset(c, 0, sizeof(*c));
 	c->elem_size = (uint32_t)elem_size;
 	c->cap = capacity;
-	/* ThreadSanitizer knows of atomic instructions, not of barriers that others make us execute */
-	if (mp && have_membarrier && !IS_ENABLED(CONFIG_TSAN) &&
-	    load_rlx_i32(&sched.gomaxprocs) == 1)
-		c->lock.owner = mp->p;
+	chanlock_adopt(&c->lock, mp);
 	return c;
 }
 

@@ -3,14 +3,15 @@
 
 #include "kernelshim/futex.h"
 
-enum { SPINS = 100 };
+enum { SPINS = 12, SPIN_PAUSES = 30, OWNER_SPINS = 100 };
 
 struct atomic_u32 chanlock_sleepers cacheline_aligned;
 
 noinline void chanlock_slow(struct chanlock *l)
 {
 	for (int i = 0; i < SPINS; i++) {
-		cpu_relax();
+		for (int n = 0; n < SPIN_PAUSES; n++)
+			cpu_relax();
 		if (load_rlx_u32(&l->held) == 0 && cas_u32(&l->held, 0, 1))
 			return;
 	}
@@ -26,7 +27,7 @@ noinline void chanlock_revoke(struct chanlock *l)
 	store_rlx_u32(&l->revoked, 1);
 	add_u32(&chanlock_sleepers, 1);
 	mb_rare(); /* pairs with mb_frequent in chanlock_take and in chanlock_wake_sleepers */
-	for (int i = 0; i < SPINS && load_acq_u32(&l->owner_in); i++)
+	for (int i = 0; i < OWNER_SPINS && load_acq_u32(&l->owner_in); i++)
 		cpu_relax();
 	while (load_acq_u32(&l->owner_in)) /* pairs with store_rel in chanlock_release */
 		futex_wait(&l->owner_in.v, 1, -1);

@@ -17,8 +17,8 @@
  * inside a channel, which is rare. After the store the release touches nothing of the channel but
  * its address: who takes the last element out may free it at once.
  *
- * Taking. A channel that is made while there is one P belongs to that P, and the P takes it without
- * an atomic instruction, until somebody else comes (a thread, a timer that sysmon runs, another P
+ * Taking. A channel that is made while there is one P belongs to that P (a root of sema.h, which is used
+ * then, likewise), and the P takes it without an atomic instruction, until somebody else comes (a thread, a timer that sysmon runs, another P
  * later on), who takes that away from it for good:
  *
  *	the P that owns it		who comes
@@ -48,7 +48,7 @@ struct chanlock {
 	struct atomic_u32 held;
 	struct atomic_u32 revoked;  /* held writes, once */
 	struct atomic_u32 owner_in; /* owner writes */
-	struct p *owner;            /* constant; NULL: none, as without membarrier */
+	struct atomic_ptr owner;    /* set once, with held; NULL: none, as without membarrier */
 };
 
 /* Threads that sleep on any channel's lock, or are about to. */
@@ -61,7 +61,9 @@ void chanlock_wake(const struct chanlock *l);
 /* mp, here and below: the calling thread's M, NULL if it has none. */
 static inline bool chanlock_owned(const struct chanlock *l, const struct m *mp)
 {
-	return l->owner && mp && mp->p == l->owner;
+	const struct p *owner = load_rlx_ptr(&l->owner);
+
+	return owner && mp && mp->p == owner;
 }
 
 /* After a barrier, which pairs with mb_rare in chanlock_slow and chanlock_revoke. */
@@ -85,8 +87,20 @@ static inline void chanlock_take(struct chanlock *l, const struct m *mp)
 	}
 	if (unlikely(!cas_u32(&l->held, 0, 1)))
 		chanlock_slow(l);
-	if (unlikely(l->owner && !load_rlx_u32(&l->revoked)))
+	if (unlikely(load_rlx_ptr(&l->owner) && !load_rlx_u32(&l->revoked)))
 		chanlock_revoke(l);
+}
+
+/*
+ * With the lock, or before others know of it: from now on it belongs to the calling M's P, if that is
+ * the only one. Sticks for the first time only.
+ */
+static inline void chanlock_adopt(struct chanlock *l, const struct m *mp)
+{
+	/* ThreadSanitizer knows of atomic instructions, not of barriers that others make us execute */
+	if (mp && mp->p && have_membarrier && !IS_ENABLED(CONFIG_TSAN) &&
+	    load_rlx_u32(&sched.sharing) % 2 == 0 && !load_rlx_ptr(&l->owner))
+		store_rlx_ptr(&l->owner, mp->p);
 }
 
 static inline void chanlock_release(struct chanlock *l, const struct m *mp)

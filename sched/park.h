@@ -37,9 +37,12 @@ static inline void parked(struct m *mp, struct g *old)
 	casgstatus(old, Grunning, Gwaiting);
 }
 
+/* On the new side too: there is nothing to wait for, and nobody has found old. */
+void park_called_off(struct m *mp, struct g *old);
+
 /*
- * mp: the caller's M. after, on the new side, calls parked and then lets others find the goroutine; arg
- * is mp->after.arg.
+ * mp: the caller's M. after, on the new side, calls parked and then lets others find the goroutine, or
+ * calls park_called_off; arg is mp->after.arg.
  */
 static inline void gopark_inline(struct m *mp, void (*after)(struct m *mp, struct g *old),
 				 void *arg, enum waitreason reason)

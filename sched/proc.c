@@ -182,16 +182,20 @@ struct g *pick_next(struct m *mp)
 	return gp;
 }
 
+void park_called_off(struct m *mp, struct g *old)
+{
+	casgstatus(old, Gwaiting, Grunnable);
+	runqput_next(mp->p, old);
+	wakep_by(mp);
+}
+
 static void park_after(struct m *mp, struct g *old)
 {
 	park_unlock_fn unlockf = mp->after.unlockf;
 
 	parked(mp, old);
-	if (unlockf && !unlockf(old, mp->after.arg)) {
-		casgstatus(old, Gwaiting, Grunnable);
-		runqput_next(mp->p, old);
-		wakep();
-	}
+	if (unlockf && !unlockf(old, mp->after.arg))
+		park_called_off(mp, old);
 }
 
 void gopark(park_unlock_fn unlockf, void *arg, enum waitreason reason)

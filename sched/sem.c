@@ -9,6 +9,7 @@
 #include "sched/urge.h"
 
 #include "sched/mutex.h"
+#include "sched/park.h"
 #include "sched/proc.h"
 #include "sched/sema.h"
 
@@ -57,31 +58,41 @@ static void leave_queue(struct semwaiter *w, bool others)
 	(void)w, (void)others; /* WAITERS may stay */
 }
 
-int urge_sem_acquire_until(urge_sem *sem, int64_t deadline)
+/* Waits, and leaves the runtime. */
+static RETURNS_AFTER_SWITCH int wait_and_leave(urge_sem *sem, struct g *gp, int64_t deadline)
 {
-	struct m *mp = enter();
-	int err = 0;
+	struct semwaiter w;
+	int err;
 
-	if (!mp)
-		return -EPERM;
-	if (!take(sem)) {
-		if (deadline == 0) {
-			err = -EAGAIN;
-		} else {
-			struct semwaiter w;
-
-			semwaiter_init(&w, sem, join, NULL);
-			w.sleeper = sleeper_open(mp->curg, true, deadline);
-			err = semwait(&w, WAIT_SEMACQUIRE, deadline, leave_queue);
-		}
-	}
+	semwaiter_init(&w, sem, join, NULL);
+	w.sleeper = sleeper_open(gp, true, deadline);
+	err = semwait(&w, WAIT_SEMACQUIRE, deadline, leave_queue);
 	leave();
 	return err;
 }
 
+static inline int acquire(urge_sem *sem, int64_t deadline)
+{
+	struct m *mp = enter();
+	bool taken;
+
+	if (!mp)
+		return -EPERM;
+	taken = take(sem);
+	if (!taken && deadline != 0)
+		return wait_and_leave(sem, mp->curg, deadline);
+	leave_by(mp);
+	return taken ? 0 : -EAGAIN;
+}
+
+int urge_sem_acquire_until(urge_sem *sem, int64_t deadline)
+{
+	return acquire(sem, deadline);
+}
+
 int urge_sem_acquire(urge_sem *sem)
 {
-	return urge_sem_acquire_until(sem, INT64_MAX);
+	return acquire(sem, INT64_MAX);
 }
 
 int urge_sem_try_acquire(urge_sem *sem)

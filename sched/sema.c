@@ -3,23 +3,11 @@
 
 #include "sched/lockcycle.h"
 #include "sched/mutex.h"
+#include "sched/park.h"
 
-/* A prime, so that no pattern in a program's addresses selects few roots; Go's number. */
-enum { SEMROOTS = 251 };
-
-static struct semroot semtable[SEMROOTS] = {
+struct semroot semtable[SEMROOTS] = {
 	[0 ... SEMROOTS - 1] = { .rand = 1 },
 };
-
-struct semroot *semlock(const void *addr)
-{
-	struct semroot *root = &semtable[((uintptr_t)addr >> 3) % SEMROOTS];
-
-	if (IS_ENABLED(CONFIG_DEBUG))
-		lockrank_acquire(RANK_SEMROOT);
-	chanlock_take(&root->lock, NULL);
-	return root;
-}
 
 /* ---- the treap: a search tree by address, a heap by priority ------------------------------- */
 
@@ -204,7 +192,7 @@ void semforget(void)
 /* ---- waiting ------------------------------------------------------------------------------- */
 
 /* On the new side of the switch. When the root is unlocked w may be gone. */
-static bool commit(struct g *gp, void *arg)
+static inline bool commit(struct g *gp, void *arg)
 {
 	struct semwaiter *w = arg;
 	struct semroot *root = semlock(w->addr);
@@ -226,6 +214,15 @@ static bool commit(struct g *gp, void *arg)
 	return waits;
 }
 
+static void commit_after(struct m *mp, struct g *old)
+{
+	struct semwaiter *w = mp->after.arg;
+
+	parked(mp, old);
+	if (!commit(old, w))
+		park_called_off(mp, old);
+}
+
 int semwait(struct semwaiter *w, enum waitreason reason, int64_t deadline,
 	    void (*leave_queue)(struct semwaiter *w, bool others))
 {
@@ -236,6 +233,11 @@ int semwait(struct semwaiter *w, enum waitreason reason, int64_t deadline,
 	w->woken = SEM_NOT_WOKEN;
 	if (gp)
 		lockcycle_waits(gp, w);
+	if (likely(gp && w->sleeper.ticket == 0)) {
+		gopark_inline(getm(), commit_after, w, reason);
+		lockcycle_waited(gp);
+		return 0;
+	}
 	err = sleeper_sleep(&w->sleeper, commit, w, reason, deadline);
 	if (gp)
 		lockcycle_waited(gp);

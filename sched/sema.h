@@ -80,14 +80,42 @@ static inline void semwaiter_init(struct semwaiter *w, const void *addr,
 	w->unlocks = NULL;
 }
 
+enum { SEMROOTS_LOG = 8, SEMROOTS = 1 << SEMROOTS_LOG };
+
+extern struct semroot semtable[SEMROOTS];
+
+/*
+ * The M that semlock and semunlock are called by, if it is in the runtime: only then it keeps its P
+ * until it has unlocked the root.
+ */
+static inline const struct m *sem_m(void)
+{
+	const struct m *mp = getm();
+
+	return mp && (mp->locks > 0 || !mp->curg) ? mp : NULL;
+}
+
 /* The root of an address, locked. */
-struct semroot *semlock(const void *addr);
+static inline struct semroot *semlock(const void *addr)
+{
+	/* Fibonacci hashing: no pattern in a program's addresses selects few roots */
+	uint64_t hash = (uintptr_t)addr * UINT64_C(0x9e3779b97f4a7c15);
+	struct semroot *root = &semtable[hash >> (64 - SEMROOTS_LOG)];
+	const struct m *mp = sem_m();
+
+	if (IS_ENABLED(CONFIG_DEBUG))
+		lockrank_acquire(RANK_SEMROOT);
+	chanlock_take(&root->lock, mp);
+	if (unlikely(!load_rlx_ptr(&root->lock.owner)))
+		chanlock_adopt(&root->lock, mp);
+	return root;
+}
 
 static inline void semunlock(struct semroot *root)
 {
 	if (IS_ENABLED(CONFIG_DEBUG))
 		lockrank_release(RANK_SEMROOT);
-	chanlock_release(&root->lock, NULL);
+	chanlock_release(&root->lock, sem_m());
 }
 
 /* Root locked: the first one that waits for addr, claimed and out of the queue; NULL if none does. */

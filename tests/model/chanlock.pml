@@ -2,7 +2,7 @@
 /*
  * The lock of a channel (sched/chanlock.h): one is inside at a time, and nobody sleeps for ever.
  *
- * Modelled: chanlock_take, chanlock_release, chanlock_slow, chanlock_revoke, chanlock_wake. The owner,
+ * Modelled: chanlock_take, chanlock_release, chanlock_adopt (with ADOPT there is no owner at first), chanlock_slow, chanlock_revoke, chanlock_wake. The owner,
  * a P, takes the lock with plain stores until it is revoked; OTHERS more threads take it by
  * compare-and-swap. Each takes it ROUNDS times.
  *
@@ -31,7 +31,8 @@
 #define HELD	0
 #define OWNER_IN	1
 #define REVOKED	2
-#define NWORDS	3
+#define ADOPTED	3		/* there is an owner */
+#define NWORDS	4
 #define AWAKE	NWORDS
 
 chan sb[NT] = [4] of { byte, bit };
@@ -178,7 +179,7 @@ inline take_by_cas(me)
 	fi;
 #ifndef WITHOUT_MEMBARRIER
 	if
-	:: !word[REVOKED] -> revoke(me)	/* read with an empty buffer */
+	:: word[ADOPTED] && !word[REVOKED] -> revoke(me)	/* read with an empty buffer */
 	:: else
 	fi
 #endif
@@ -217,15 +218,18 @@ proctype other(byte me)
 proctype owner()
 {
 	byte n;
-	bit got, mine;
+	bit got, mine, adopted;
 
+#ifndef ADOPT
+	adopted = 1;
+#endif
 	do
 	:: n < ROUNDS ->
 		n++;
 		mine = 0;
 #ifndef WITHOUT_MEMBARRIER
 		if
-		:: !word[REVOKED] ->
+		:: adopted && !word[REVOKED] ->
 #ifndef MUT_OWNER_LOOKS_ONCE
 			sb[OWNER]!OWNER_IN,1;
 			if
@@ -246,7 +250,22 @@ proctype owner()
 #endif
 		if
 		:: mine -> critical_section(); sb[OWNER]!OWNER_IN,0; wake_sleepers(OWNER)
-		:: else -> take_by_cas(OWNER); critical_section(); release_by_store(OWNER)
+		:: else ->
+			take_by_cas(OWNER);
+			critical_section();
+#if defined(ADOPT) && !defined(MUT_ADOPT_LATE)
+			if
+			:: !adopted -> sb[OWNER]!ADOPTED,1; adopted = 1
+			:: else
+			fi;
+#endif
+			release_by_store(OWNER);
+#ifdef MUT_ADOPT_LATE
+			if
+			:: !adopted -> sb[OWNER]!ADOPTED,1; adopted = 1
+			:: else
+			fi
+#endif
 		fi
 	:: else -> break
 	od;
@@ -259,6 +278,9 @@ init
 		run other(0);
 #if OTHERS > 1
 		run other(1);
+#endif
+#ifndef ADOPT
+		word[ADOPTED] = 1;
 #endif
 		run owner()
 	}
