@@ -61,7 +61,7 @@ void chanlock_wake(const struct chanlock *l);
 /* mp, here and below: the calling thread's M, NULL if it has none. */
 static inline bool chanlock_owned(const struct chanlock *l, const struct m *mp)
 {
-	const struct p *owner = load_rlx_ptr(&l->owner);
+	const struct p *owner = (const struct p *)load_rlx_ptr(&l->owner);
 
 	return owner && mp && mp->p == owner;
 }
