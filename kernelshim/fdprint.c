@@ -21,6 +21,7 @@ static int wait_writable(int fd)
 void fdp_init(struct fdprint *out, int fd)
 {
 	out->fd = fd;
+	out->error = 0;
 	out->len = 0;
 }
 
@@ -43,6 +44,8 @@ int fdp_flush(struct fdprint *out)
 			error = n < 0 ? (int)n : -EIO;
 		}
 	}
+	if (out->error == 0)
+		out->error = error;
 	return error;
 }
 

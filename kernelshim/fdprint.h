@@ -11,7 +11,7 @@
  *
  * Everything here is async-signal-safe and may block in write(2). One struct fdprint belongs to one
  * thread at a time. A write that fails loses the buffered text; the dump goes on, since there is
- * nobody to tell but the reader of the very descriptor that failed.
+ * nobody to tell but the reader of the very descriptor that failed; who has one looks at error.
  */
 #ifndef URGE_KERNELSHIM_FDPRINT_H
 #define URGE_KERNELSHIM_FDPRINT_H
@@ -24,6 +24,7 @@ extern "C" {
 
 struct fdprint {
 	int fd;
+	int error; /* of the first write that failed, as -errno; 0: none has */
 	unsigned len;
 	char buf[512];
 };

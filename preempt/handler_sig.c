@@ -16,6 +16,7 @@
 #include "preempt/preempt.h"
 #include "preempt/safepoint.h"
 #include "sched/boot.h"
+#include "sched/trace.h"
 #include "sched/urge.h"
 
 #include <sys/syscall.h>
@@ -139,6 +140,9 @@ static void preempt_sig(struct m *mp, void *ucontext, bool discard)
 		reason = LEFT_NO_SPARE;
 	}
 	add_u64(&preempt_counters.left[reason], 1);
+	/* else a trace point may have been interrupted */
+	if (mp->locks == 0 && tracing())
+		trace_write_about(mp->p, TRACE_PREEMPT_LEFT, 0, reason);
 }
 
 void preempt_handler_sig(int sig, siginfo_t *info, void *ucontext)

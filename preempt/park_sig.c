@@ -34,6 +34,7 @@
 #include "sched/runq.h"
 #include "sched/sysmon.h"
 #include "sched/template.h"
+#include "sched/trace.h"
 
 /* The calling M owns no P any more; nobody does until it is handed on. */
 static void give_up_p_sig(struct m *mp, struct p *pp)
@@ -113,6 +114,7 @@ bool park_sig(struct m *mp, const void *ucontext)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* before the look at attn: see revoke.c */
 	pp = revoke_settle(mp) ? mp->p : NULL;
 	mp->parked_at = ucontext;
+	trace(mp, TRACE_GO_PARK, gp->goid, 0);
 	if (load_rlx_u32(&mp->attn) & MATTN_ENDED)
 		parked = false;
 	else if (!pp || world_takes_p(mp))
@@ -133,6 +135,7 @@ bool park_sig(struct m *mp, const void *ucontext)
 			acquirep(mp, pp);
 	}
 	mp->parked_at = NULL;
+	trace_go_start(mp, gp);
 	__atomic_store_n(&mp->locks, 0, __ATOMIC_RELEASE); /* pairs with load_acq in revoke */
 	return parked;
 }

@@ -30,6 +30,7 @@
 #include "sched/proc.h"
 #include "sched/sysmon.h"
 #include "sched/tls.h"
+#include "sched/trace.h"
 #include "sched/urge.h"
 
 struct preempt_counters preempt_counters;
@@ -52,6 +53,7 @@ static void signalM(struct m *mp, int64_t why)
 		return;
 	}
 	add_u64(&preempt_counters.requests, 1);
+	trace_about(__atomic_load_n(&mp->p, __ATOMIC_RELAXED), TRACE_PREEMPT_REQUEST, 0, mp->id);
 	err = thread_sigqueue((int)tid, CONFIG_PREEMPT_SIGNAL, generation << 32 | mp->id);
 	if (err) /* the thread is gone */
 		store_rlx_i64(&mp->signal_sent, 0);

@@ -32,6 +32,7 @@
 #include "sched/m.h"
 #include "sched/p.h"
 #include "sched/proc.h"
+#include "sched/trace.h"
 
 #define STRAY_LOOK INT64_C(1000000)
 #define STRAY_LOOK_EACH INT64_C(20000) /* a look at one costs 0.3 us and more */
@@ -80,6 +81,7 @@ bool revokep(struct p *pp, bool waits_for_lock)
 		return false;
 	add_u64(&preempt_counters.revoked, 1);
 	mp->stray_cpu = thread_cputime((int)load_rlx_u32(&mp->tid));
+	trace_about(pp, TRACE_REVOKE, 0, 0);
 	store_rlx_ptr(&pp->m, NULL);
 	store_rel_u32(&pp->status, Pidle);
 	/* whoever holds the lock that it waits for may be parked */

@@ -28,6 +28,7 @@
 #include "sched/proc.h"
 #include "sched/runq.h"
 #include "sched/tls.h"
+#include "sched/trace.h"
 #include "sched/urge.h"
 
 #define RETRY_NS 100000
@@ -145,6 +146,7 @@ static void stop_syscalls(void)
 		if (cas_u32(&pp->status, Psyscall, Pidle)) {
 			store_rlx_ptr(&pp->m, NULL);
 			store_rlx_u32(&pp->syscalltick, load_rlx_u32(&pp->syscalltick) + 1);
+			trace_about(pp, TRACE_SYSCALL_HANDOFF, 0, 0);
 			pstopped(pp);
 		}
 	unlock(&sched.lock);
@@ -241,7 +243,9 @@ int urge_stop_the_world(const char *why)
 	world.why = why;
 	gp->nopreempt++;
 	world.since = nanotime();
+	trace(getm(), TRACE_STW_STOPPING, gp->goid, 0);
 	stop(getm());
+	trace(getm(), TRACE_STW_STOPPED, gp->goid, 0);
 	timehist_record(&stw_times.stopping, nanotime() - world.since);
 	leave();
 	return 0;
@@ -255,6 +259,7 @@ void urge_start_the_world(void)
 		fatal("urge_start_the_world: the caller has not stopped it");
 	if (--world.depth == 0) {
 		mp->curg->nopreempt--;
+		trace(mp, TRACE_STW_START, mp->curg->goid, 0);
 		start();
 		timehist_record(&stw_times.total, nanotime() - world.since);
 		pass_turn();

@@ -45,6 +45,7 @@
 #include "sched/switch.h"
 #include "sched/sysmon.h"
 #include "sched/time.h"
+#include "sched/trace.h"
 #include "sched/urge.h"
 
 #include <errno.h>
@@ -250,6 +251,7 @@ int urge_main(int (*fn)(void *), void *arg)
 		exit_wait_for_others();
 		template_stop();
 		exit_wait_for_threads();
+		trace_fini();
 	}
 fini:
 	sched.starttime = 0; /* who waits in a channel is no more: see chan.c */

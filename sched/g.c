@@ -344,7 +344,7 @@ static int newproc(const struct urge_attr *attr, urge_fn fn, void *arg, uintptr_
 		gp = newproc1(mp->p, fn, arg, attr, callerpc);
 		if (gp) {
 			gp->top->parentgoid = mp->curg->goid;
-			latency_begin(mp, gp);
+			latency_begin(mp, gp, TRACE_GO_CREATE);
 			if (many_nodes() && gp->node != mp->p->node)
 				node_ready(gp, true);
 			else
@@ -359,6 +359,7 @@ static int newproc(const struct urge_attr *attr, urge_fn fn, void *arg, uintptr_
 		gp = newproc1(NULL, fn, arg, attr, callerpc);
 		if (gp) {
 			gp->top->parentgoid = 0;
+			trace_runnable(NULL, gp, TRACE_GO_CREATE);
 			goqueue(gp);
 		} else {
 			err = -ENOMEM;
@@ -400,6 +401,7 @@ struct start gostart_arrive(void)
 
 void goexit_after(struct m *mp, struct g *old)
 {
+	trace(mp, TRACE_GO_END, old->goid, 0);
 	casgstatus(old, Grunning, Gdead);
 	if (unlikely(mp->pins > 0))
 		pins_clear(mp, old);

@@ -4,7 +4,7 @@
  *
  * A clock reading costs twice a switch, so one in 128 is measured: each M counts down those that it
  * makes runnable, and marks one in its header, in the first line of it, which the switch has at hand
- * anyway. The steps are of random length: two goroutines that take turns would have one of them
+ * anyway. While a trace runs the count stays at 0, and each gets a trace point. The steps are of random length: two goroutines that take turns would have one of them
  * measured only. (Go measures one in 8 of each goroutine's.) The time stands where a waiting
  * goroutine has the time since when it waits.
  */
@@ -13,6 +13,7 @@
 
 #include "kernelshim/clock.h"
 #include "sched/runtime2.h"
+#include "sched/trace.h"
 
 enum {
 	LATENCY_PERIOD = 128, /* on average; a power of two */
@@ -20,13 +21,20 @@ enum {
 };
 _Static_assert((int)WAIT_REASONS_N <= (int)LATENCY_MARK, "the mark is no wait reason");
 
-/* gp has been made runnable, and nobody sees it yet. mp: the caller's, NULL on a foreign thread. */
-static inline void latency_begin(struct m *mp, struct g *gp)
+/* The one to be measured; while a trace runs, all come here. */
+void latency_mark(struct m *mp, struct g *gp, enum trace_kind kind);
+
+/*
+ * gp has been made runnable, and nobody sees it yet; kind says how. mp: the caller's, NULL on a
+ * foreign thread.
+ */
+static inline void latency_begin(struct m *mp, struct g *gp, enum trace_kind kind)
 {
-	if (mp && unlikely(mp->unmeasured-- == 0)) {
-		gp->waitreason |= LATENCY_MARK;
-		gp->waitsince = nanotime();
-		mp->unmeasured = LATENCY_PERIOD / 2 + (uint32_t)gp->waitsince % LATENCY_PERIOD;
+	if (likely(mp)) {
+		if (unlikely(mp->unmeasured-- == 0))
+			latency_mark(mp, gp, kind);
+	} else {
+		trace_runnable(NULL, gp, kind);
 	}
 }
 

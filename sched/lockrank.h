@@ -26,7 +26,8 @@
 	X(RANK_RESOLVER)   /* the queue of name lookups */                                         \
 	X(RANK_POLLDESC)   /* a poll descriptor */                                                 \
 	X(RANK_TEXT)       /* changes of what may be moved */                                      \
-	X(RANK_WAITPOINT)  /* a waiting point's deadline */
+	X(RANK_WAITPOINT)  /* a waiting point's deadline */                                        \
+	X(RANK_TRACE)      /* events of a trace by who has no P */
 
 enum lockrank {
 #define X(name) name,

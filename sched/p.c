@@ -23,6 +23,7 @@
 #include "sched/runq.h"
 #include "sched/time.h"
 #include "sched/tls.h"
+#include "sched/trace.h"
 
 void acquirep(struct m *mp, struct p *pp)
 {
@@ -32,6 +33,7 @@ void acquirep(struct m *mp, struct p *pp)
 	store_rlx_ptr(&pp->m, mp);
 	runq_alone(pp);
 	store_rel_u32(&pp->status, Prunning); /* pairs with load_acq in sysmon: m is set */
+	trace(mp, TRACE_P_START, 0, mp->id);
 	if (many_nodes())
 		node_follow(mp, pp);
 }
@@ -43,6 +45,7 @@ struct p *releasep(struct m *mp)
 	if (IS_ENABLED(CONFIG_DEBUG) &&
 	    (!pp || load_rlx_ptr(&pp->m) != mp || load_rlx_u32(&pp->status) != Prunning))
 		throw_("releasep: the M does not own the P");
+	trace(mp, TRACE_P_STOP, 0, 0);
 	__atomic_store_n(&mp->p, NULL, __ATOMIC_RELAXED); /* revokep may look */
 	store_rlx_ptr(&pp->m, NULL);
 	store_rel_u32(&pp->status, Pidle);

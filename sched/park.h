@@ -18,6 +18,7 @@
 #include "sched/stats.h"
 #include "sched/switch.h"
 #include "sched/sysmon.h"
+#include "sched/trace.h"
 
 #if defined(__x86_64__) && defined(__has_attribute)
 #if __has_attribute(function_return)
@@ -31,8 +32,12 @@
 /* The new side of a park, first of all: from here on the goroutine counts as waiting. */
 static inline void parked(struct m *mp, struct g *old)
 {
-	/* A direct switch means that somebody waited, so sysmon's time is at most a slice old. */
-	old->waitsince = mp->curg ? load_rlx_i64(&sysmon_now) : nanotime();
+	if (mp->curg) { /* a direct switch: somebody waited, so sysmon's time is at most a slice old */
+		old->waitsince = load_rlx_i64(&sysmon_now);
+	} else {
+		old->waitsince = nanotime();
+		trace(mp, TRACE_GO_BLOCK, old->goid, old->waitreason);
+	}
 	count(mp->p, parks, 1);
 	casgstatus(old, Grunning, Gwaiting);
 }

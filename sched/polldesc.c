@@ -48,6 +48,7 @@
 #include "sched/netpoll.h"
 #include "sched/stats.h"
 #include "sched/syscall.h"
+#include "sched/trace.h"
 #include "sched/wait.h"
 
 #include <fcntl.h>
@@ -123,6 +124,7 @@ static uint32_t take_waiters(struct polldesc *pd, uint32_t modes, int result, st
 			continue; /* its deadline was first; w is there until it gets the lock */
 		w->result = result;
 		casgstatus(w->gp, Gwaiting, Grunnable);
+		trace_runnable(getm(), w->gp, TRACE_GO_UNBLOCK);
 		gqueue_push(q, w->gp);
 		n++;
 	}

@@ -224,7 +224,7 @@ void goqueue(struct g *gp)
 {
 	struct m *mp = getm();
 
-	latency_begin(mp, gp);
+	latency_begin(mp, gp, TRACE_GO_UNBLOCK);
 	if (mp && mp->p) {
 		queue_here(mp, gp);
 	} else {
@@ -244,7 +244,7 @@ void goready(struct g *gp)
 void goready_by(struct m *mp, struct g *gp)
 {
 	casgstatus(gp, Gwaiting, Grunnable);
-	latency_begin(mp, gp);
+	latency_begin(mp, gp, TRACE_GO_UNBLOCK);
 	queue_here(mp, gp);
 }
 
@@ -253,7 +253,7 @@ static void preempt_after(struct m *mp, struct g *old)
 	struct gqueue q = { NULL, NULL };
 
 	casgstatus(old, Grunning, Grunnable);
-	latency_begin(mp, old);
+	latency_begin(mp, old, TRACE_GO_PREEMPT);
 	if (old->waitreason & HOG_MARK) {
 		hog_put(mp->p, old);
 	} else {
@@ -275,7 +275,7 @@ void gopreempt(void)
 static void yield_after(struct m *mp, struct g *old)
 {
 	casgstatus(old, Grunning, Grunnable);
-	latency_begin(mp, old);
+	latency_begin(mp, old, TRACE_GO_YIELD);
 	runqput(mp->p, old);
 	wakep_by(mp);
 }
@@ -284,7 +284,7 @@ static void yield_after(struct m *mp, struct g *old)
 static void yield_to_hogs_after(struct m *mp, struct g *old)
 {
 	casgstatus(old, Grunning, Grunnable);
-	latency_begin(mp, old);
+	latency_begin(mp, old, TRACE_GO_YIELD);
 	hog_put(mp->p, old);
 	wakep();
 }
@@ -469,7 +469,7 @@ void schedule_loop(void)
 
 		if (!gp)
 			return;
-		mp->directs = DIRECT_MAX;
+		mp->directs = tracing() ? 0 : DIRECT_MAX;
 		if (many_nodes())
 			store_rlx_u32(&pp->expects, 0);
 		if (load_rlx_u32(&sysmon_watching) < WATCH_ALL && !runqempty(pp))
@@ -479,6 +479,7 @@ void schedule_loop(void)
 		start_running(mp, pp, gp, found.inherit);
 		if (!found.inherit)
 			slice_begins(pp, gp, found.now);
+		trace_go_start(mp, gp);
 		vector_clear();
 		switch_to(mp, &mp->g0, gp, NULL);
 	}

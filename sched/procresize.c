@@ -41,6 +41,7 @@
 #include "sched/runq.h"
 #include "sched/sysmon.h"
 #include "sched/time.h"
+#include "sched/trace.h"
 
 #include <errno.h>
 #include <string.h>
@@ -168,6 +169,7 @@ static void pshrink(const struct procs *procs, int n)
 		if (!world_stopping() && cas_u32(&pp->status, Psyscall, Pdead)) {
 			store_rlx_ptr(&pp->m, NULL);
 			store_rlx_u32(&pp->syscalltick, load_rlx_u32(&pp->syscalltick) + 1);
+			trace_about(pp, TRACE_SYSCALL_HANDOFF, 0, 0);
 			pdead(pp);
 		}
 	}
@@ -217,8 +219,10 @@ int procresize(int n, enum maxprocs_mode by)
 		err = -EBUSY;
 	else if (n != old)
 		err = n > old ? grow(n) : shrink(n);
-	if (!err)
+	if (!err) {
 		store_rlx_u32(&maxprocs_mode, by);
+		trace_about(NULL, TRACE_GOMAXPROCS, 0, (uint64_t)n);
+	}
 	unlock(&procresize_lock);
 	return err ? err : old;
 }

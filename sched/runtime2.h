@@ -270,6 +270,12 @@ struct counters {
 	struct atomic_u64 steals_remote, migrations; /* see node.c */
 };
 
+/* Where the events of a trace go: a piece of the pool in trace.c. */
+struct tracebuf {
+	struct trace_event *next, *end;
+	uint64_t dropped; /* for lack of room */
+};
+
 struct timerheap {
 	struct mutex lock;
 	struct timerslot *heap;    /* lock: 4-ary, reserved whole, committed as it grows */
@@ -329,6 +335,7 @@ struct p {
 	struct timerheap timers cacheline_aligned;
 
 	struct timehist latency cacheline_aligned; /* the owner writes: see latency.h */
+	struct tracebuf trace;                     /* the owner, and who starts a trace */
 };
 
 /* ---- sched --------------------------------------------------------------------------------- */

@@ -35,6 +35,7 @@
 #include "sched/switch.h"
 #include "sched/sysmon.h"
 #include "sched/time.h"
+#include "sched/trace.h"
 #include "sched/urge.h"
 
 enum { LONG_CALL = 20 * 1000 /* ns */, LONG_CALLS_MAX = 16, SHORT_CALL_COUNTS = 4 };
@@ -55,6 +56,7 @@ void entersyscall(struct m *mp)
 	struct p *pp = mp->p;
 
 	hog_no_more(mp->curg);
+	trace(mp, TRACE_SYSCALL_ENTER, mp->curg->goid, 0);
 	mp->incall = true;
 	mp->oldp = pp;
 	mp->syscalltick = load_rlx_u32(&pp->syscalltick) + 1;
@@ -68,6 +70,7 @@ void entersyscall(struct m *mp)
 		preempt_wait_out(mp);
 	if (unlikely(load_rlx_u32(&pp->attn)) && cas_u32(&pp->status, Psyscall, Pidle)) {
 		store_rlx_ptr(&pp->m, NULL);
+		trace_about(pp, TRACE_SYSCALL_HANDOFF, 0, 0);
 		handoffp(pp);
 	} else if (!runqempty(pp) || load_rlx_u32(&sched.npidle) == 0) {
 		sysmon_watch_syscall();
@@ -116,6 +119,7 @@ static void without_p(struct m *mp, struct g *old)
 
 static void exitsyscall_after(struct m *mp, struct g *old)
 {
+	trace(mp, TRACE_SYSCALL_EXIT, old->goid, 0);
 	casgstatus(old, Gsyscall, Grunnable);
 	without_p(mp, old);
 }
@@ -137,8 +141,8 @@ struct m *enter_attn(struct m *mp)
 	return getm();
 }
 
-/* The way back: true if nobody has taken the P. */
-static bool reacquire(struct m *mp)
+/* The way back of gp: true if nobody has taken the P. */
+static bool reacquire(struct m *mp, const struct g *gp)
 {
 	struct p *pp = mp->oldp;
 
@@ -150,6 +154,7 @@ static bool reacquire(struct m *mp)
 		store_rlx_ptr(&pp->m, mp);
 		mp->p = pp;
 		store_rlx_u32(&pp->syscalltick, mp->syscalltick + 1);
+		trace(mp, TRACE_SYSCALL_EXIT, gp->goid, 0);
 		return true;
 	}
 	if (load_rlx_u32(&mp->attn) & MATTN_ENDED)
@@ -162,7 +167,7 @@ void exitsyscall(void)
 	struct m *mp = getm();
 	struct g *gp = mp->curg;
 
-	if (reacquire(mp))
+	if (reacquire(mp, gp))
 		casgstatus(gp, Gsyscall, Grunning);
 	else
 		switch_to(mp, gp, &mp->g0, exitsyscall_after);
@@ -205,7 +210,7 @@ static void blocking_after(struct m *mp, struct g *old)
 	b->result = b->fn(b->arg);
 	old->errno_ = (int32_t)tls_load32(mp->errno_at);
 	__atomic_store_n(&mp->curg, NULL, __ATOMIC_RELAXED);
-	if (reacquire(mp)) {
+	if (reacquire(mp, old)) {
 		casgstatus(old, Gsyscall, Grunnable);
 		runqput_next(mp->p, old);
 	} else {
@@ -241,6 +246,7 @@ bool syscall_retake(struct p *pp)
 		return false;
 	store_rlx_ptr(&pp->m, NULL);
 	store_rlx_u32(&pp->syscalltick, load_rlx_u32(&pp->syscalltick) + 1);
+	trace_about(pp, TRACE_SYSCALL_HANDOFF, 0, 0);
 	handoffp(pp);
 	return true;
 }

@@ -15,6 +15,7 @@
 #include "sched/lock.h"
 #include "sched/proc.h"
 #include "sched/time.h"
+#include "sched/trace.h"
 #include "sched/urge.h"
 
 #include <stdlib.h>
@@ -47,6 +48,7 @@ static int64_t timer_expire(struct timer *t, int64_t when, int64_t now, struct d
 	if (!gp)
 		return now + RETRY_NS;
 	gp->top->parentgoid = 0;
+	trace_runnable(mp, gp, TRACE_GO_CREATE);
 	*due = (struct due){ start_goroutine, gp, 0 };
 	return 0;
 }

@@ -827,6 +827,23 @@ URGE_API void urge_start_the_world(void);
 URGE_API void urge_dump(int fd);
 
 /*
+ * A trace of what the scheduler does: goroutines made, run, blocked (and on what), woken by whom,
+ * ended; Ps and their threads; declared calls; preemption; stops of the world. stop writes it to the
+ * file that start has made (path, truncated if it is there), as JSON in Chrome's trace event format,
+ * which ui.perfetto.dev and chrome://tracing open: a track for each P. 2 million events (64 MiB) are
+ * kept, those after them dropped and counted. A trace that runs when urge_main returns is written then.
+ * While one runs a switch takes about ten times as long; while none runs nothing does.
+ *
+ * Both stop the world for a moment, so they may not be called by who has stopped it; stop then
+ * allocates, writes the file and returns when it is written, while others run. Goroutine; elsewhere
+ * -EPERM. start: 0, -EINVAL (path is NULL), -EBUSY (a trace runs), -ENOMEM, or the error of open.
+ * stop: how many events were dropped, 0 if the trace is whole; -EINVAL (none runs); -ENOMEM or the error
+ * of write, and then the file is not whole.
+ */
+URGE_API int urge_trace_start(const char *path);
+URGE_API int urge_trace_stop(void);
+
+/*
  * The reasons why a preemption request left its goroutine alone are the indices of
  * urge_stats.preempt_left; urge_preempt_reason gives their words. Indices are never reused.
  */
