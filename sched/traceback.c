@@ -12,6 +12,8 @@
  * was preempted is walked through the injected frame. What changes while it is printed may come out
  * wrong: memory is read within the bounds of each stack only, so it comes out.
  */
+#include "sched/traceback.h"
+
 #include "sched/fatal.h"
 #include "sched/urge.h"
 
@@ -68,6 +70,18 @@ static bool parked_registers(struct unwind_regs *regs, const struct g *gp)
 	if (at)
 		unwind_from_ucontext(regs, at);
 	return at != NULL;
+}
+
+bool traceback_registers(struct unwind_regs *regs, const struct g *gp)
+{
+	uint32_t status = load_acq_u32(&gp->status); /* pairs with store_rel in casgstatus */
+
+	if (parked_registers(regs, gp))
+		return true;
+	if (status != Grunnable && status != Gwaiting)
+		return false;
+	regs_of_parked(regs, gp);
+	return true;
 }
 
 static void print_stack(struct fdprint *out, struct unwind_regs *regs, const struct g *gp)
@@ -176,13 +190,10 @@ static void print_goroutine(struct dump *d, const struct g *gp)
 	if (gp == d->self && getcontext(&here) == 0) {
 		unwind_from_ucontext(&regs, &here);
 		print_stack(&d->out, &regs, gp);
-	} else if (parked_registers(&regs, gp)) {
+	} else if (traceback_registers(&regs, gp)) {
 		print_stack(&d->out, &regs, gp);
-	} else if (status == Grunning || status == Gsyscall) {
-		fdp_str(&d->out, "\tgoroutine running on other thread; stack unavailable\n");
 	} else {
-		regs_of_parked(&regs, gp);
-		print_stack(&d->out, &regs, gp);
+		fdp_str(&d->out, "\tgoroutine running on other thread; stack unavailable\n");
 	}
 	print_creator(&d->out, gp);
 }

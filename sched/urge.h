@@ -844,6 +844,16 @@ URGE_API int urge_trace_start(const char *path);
 URGE_API int urge_trace_stop(void);
 
 /*
+ * Writes a profile to fd. kind is "goroutine": how many goroutines there are, grouped by their stacks,
+ * in the text form of Go's runtime/pprof, which go tool pprof reads and people do. A goroutine that has not
+ * run yet, or is in a declared call, is shown with its function alone. Stacks are cut at 64 frames; from
+ * 65536 different ones on, the rest are one. The world stands still while they are gathered, some
+ * microseconds for each, so who has stopped it may not call this; they are written while it goes on.
+ * Goroutine. Returns 0; -EINVAL: no such kind; -EPERM, -ENOMEM, or the error of write.
+ */
+URGE_API int urge_profile_write(const char *kind, int fd);
+
+/*
  * The reasons why a preemption request left its goroutine alone are the indices of
  * urge_stats.preempt_left; urge_preempt_reason gives their words. Indices are never reused.
  */
