@@ -4,7 +4,9 @@
 #include "preempt/preempt.h"
 #include "sched/allp.h"
 #include "sched/g.h"
+#include "sched/lockedm.h"
 #include "sched/m.h"
+#include "sched/nodestats.h"
 #include "sched/proc.h"
 #include "sched/runq.h"
 #include "sched/stats.h"
@@ -48,7 +50,7 @@ static uint64_t running(void)
 
 static uint64_t runnable(void)
 {
-	uint64_t n = globrunqsize();
+	uint64_t n = globrunqsize() + parkedsize();
 
 	for_each_p(pp)
 		n += runqlen(pp);
@@ -111,6 +113,55 @@ READ(waiting, waiting())
 READ(not_in_go, not_in_go())
 READ(threads, mthreads())
 
+/* ---- by memory node ------------------------------------------------------------------------ */
+
+static const char node_prefix[] = "/sched/nodes/";
+
+/*
+ * What stands for the * of a name in the table: a number or a *. Returns where the name goes on, NULL
+ * if it is neither.
+ */
+static const char *parse_node(const char *at, int *number)
+{
+	const char *digits = at;
+
+	*number = NODES_ALL;
+	if (*at == '*')
+		return at + 1;
+	for (*number = 0; *at >= '0' && *at <= '9' && at - digits < 6; at++)
+		*number = *number * 10 + (*at - '0');
+	return at > digits ? at : NULL;
+}
+
+static void read_node(struct urge_metric *metric, enum node_figures figures,
+		      struct urge_node_stats *stats)
+{
+	int number;
+
+	parse_node(metric->name + strlen(node_prefix), &number);
+	if (!node_total(number, figures, stats) && number != NODES_ALL)
+		metric->kind = URGE_METRIC_BAD;
+}
+
+#define READ_NODE(name, figures, field)                                                            \
+	static void read_node_##name(struct urge_metric *metric)                                   \
+	{                                                                                          \
+		struct urge_node_stats stats;                                                      \
+                                                                                                   \
+		read_node(metric, figures, &stats);                                                \
+		if (metric->kind != URGE_METRIC_BAD)                                               \
+			metric->value.u = stats.field;                                             \
+	}
+READ_NODE(gomaxprocs, NODE_COUNTERS, procs)
+READ_NODE(runnable, NODE_COUNTERS, queued)
+READ_NODE(migrations, NODE_COUNTERS, migrations)
+READ_NODE(stacks, NODE_PAGES, stack_pages)
+READ_NODE(stacks_local, NODE_PAGES, stack_pages_local)
+READ_NODE(steals_local, NODE_COUNTERS, steals_local)
+READ_NODE(steals_remote, NODE_COUNTERS, steals_remote)
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
 static const struct {
 	const char *name;
 	int kind;
@@ -121,7 +172,16 @@ static const struct {
 #undef X
 };
 
-/* ---- reading ------------------------------------------------------------------------------- */
+static bool is_named(const char *in_table, const char *name)
+{
+	size_t same = strlen(node_prefix);
+	int number;
+
+	if (strncmp(in_table, node_prefix, same) != 0 || strncmp(name, node_prefix, same) != 0)
+		return strcmp(in_table, name) == 0;
+	name = parse_node(name + same, &number);
+	return name && strcmp(in_table + same + 1, name) == 0;
+}
 
 static void histogram_init(struct urge_histogram *h)
 {
@@ -136,15 +196,15 @@ static bool read_one(struct urge_metric *metric)
 {
 	metric->kind = URGE_METRIC_BAD;
 	for (unsigned i = 0; metric->name && i < ARRAY_SIZE(metrics); i++) {
-		if (strcmp(metric->name, metrics[i].name) != 0)
+		if (!is_named(metrics[i].name, metric->name))
 			continue;
 		metric->kind = metrics[i].kind;
 		if (metric->kind == URGE_METRIC_HISTOGRAM && metric->value.h)
 			histogram_init(metric->value.h);
 		metrics[i].read(metric);
-		return true;
+		break;
 	}
-	return false;
+	return metric->kind != URGE_METRIC_BAD;
 }
 
 int urge_metrics_read(struct urge_metric *metric, size_t n)

@@ -44,7 +44,7 @@ static void locate_stacks(struct urge_node_stats *stats, uint32_t node)
 	stats->stack_pages_local = local;
 }
 
-static void read_node(struct urge_node_stats *stats, uint32_t node)
+static void read_node(struct urge_node_stats *stats, uint32_t node, enum node_figures figures)
 {
 	memset(stats, 0, sizeof(*stats));
 	stats->node = topology.node[node].number;
@@ -53,7 +53,8 @@ static void read_node(struct urge_node_stats *stats, uint32_t node)
 	for_each_p(pp)
 		if (pp->node == node)
 			add_p(stats, pp);
-	locate_stacks(stats, node);
+	if (figures == NODE_PAGES)
+		locate_stacks(stats, node);
 }
 
 int urge_node_stats_read(struct urge_node_stats *stats, size_t n)
@@ -64,11 +65,45 @@ int urge_node_stats_read(struct urge_node_stats *stats, size_t n)
 	if (load_acq_u32(&sched.running)) { /* pairs with boot's store_rel */
 		nodes = (int)sched.nnodes;
 		for (uint32_t node = 0; node < sched.nnodes && node < n; node++)
-			read_node(&stats[node], node);
+			read_node(&stats[node], node, NODE_PAGES);
 	}
 	if (mp)
 		leave();
 	return nodes;
+}
+
+static void add_node(struct urge_node_stats *total, const struct urge_node_stats *stats)
+{
+	total->cpus += stats->cpus;
+	total->procs += stats->procs;
+	total->queued += stats->queued;
+	total->steals_local += stats->steals_local;
+	total->steals_remote += stats->steals_remote;
+	total->migrations += stats->migrations;
+	total->stack_pages += stats->stack_pages;
+	total->stack_pages_local += stats->stack_pages_local;
+}
+
+bool node_total(int number, enum node_figures figures, struct urge_node_stats *total)
+{
+	struct m *mp = enter();
+	bool found = false;
+
+	memset(total, 0, sizeof(*total));
+	if (load_acq_u32(&sched.running)) { /* pairs with boot's store_rel */
+		for (uint32_t node = 0; node < sched.nnodes; node++) {
+			struct urge_node_stats stats;
+
+			if (number != NODES_ALL && number != topology.node[node].number)
+				continue;
+			read_node(&stats, node, figures);
+			add_node(total, &stats);
+			found = true;
+		}
+	}
+	if (mp)
+		leave();
+	return found;
 }
 
 static void field(struct fdprint *out, const char *name, uint64_t n)
@@ -83,7 +118,7 @@ void nodes_trace(struct fdprint *out)
 	for (uint32_t node = 0; node < sched.nnodes; node++) {
 		struct urge_node_stats stats;
 
-		read_node(&stats, node);
+		read_node(&stats, node, NODE_PAGES);
 		field(out, " ", (uint64_t)stats.node);
 		field(out, ":queued=", stats.queued);
 		field(out, ",local=", stats.steals_local);

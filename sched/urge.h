@@ -907,7 +907,8 @@ struct urge_metric {
 };
 
 /*
- * Reads the n metrics that are named, by the names that Go's runtime/metrics has for them. kind says
+ * Reads the n metrics that are named, by the names that Go's runtime/metrics has for them; a * in a
+ * name stands for the number of a memory node, or for all of them together. kind says
  * what value holds then; a name that is not known gets URGE_METRIC_BAD, and its value stays. A
  * histogram is written to *value.h, so value must be initialised: a pointer, or NULL. Returns how
  * many are known, or -EINVAL: metrics is NULL and n is not 0. Any thread; before the first
@@ -917,6 +918,7 @@ URGE_API int urge_metrics_read(struct urge_metric *metrics, size_t n);
 
 /* The name of metric i, NULL behind the last one. Any thread, signal-safe. */
 URGE_API const char *urge_metric_name(unsigned i);
+
 /* A memory node, as urge_node_stats_read sees it. Counters count from the first urge_main on. */
 struct urge_node_stats {
 	int node;       /* the kernel's number: /sys/devices/system/node */

@@ -50,7 +50,7 @@ while read -r key; do
 done < <(grep -oP '^\tX\(\K\w+' sched/env.h)
 
 while read -r metric; do
-	grep -q "^\.It Pa $metric\$" docs/man/urge_metrics_read.3 ||
+	grep -qxF ".It Pa $metric" docs/man/urge_metrics_read.3 ||
 		complain "urge_metrics_read.3 lacks the metric: $metric"
 done < <(grep -oP '^\tX\("\K[^"]+' sched/metrics.h)
 

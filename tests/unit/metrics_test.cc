@@ -80,7 +80,7 @@ TEST(Metrics, EveryNameIsKnownAndOthersAreNot)
 		metric.name = name;
 		metrics.push_back(metric); /* histograms without room: allowed */
 	}
-	EXPECT_GE(n, 11u);
+	EXPECT_GE(n, 18u);
 	EXPECT_EQ((int)n, urge_metrics_read(metrics.data(), metrics.size()));
 	for (const auto &metric : metrics)
 		EXPECT_NE(URGE_METRIC_BAD, metric.kind) << metric.name;
@@ -95,6 +95,57 @@ TEST(Metrics, EveryNameIsKnownAndOthersAreNot)
 	EXPECT_EQ(-EINVAL, urge_metrics_read(nullptr, 1));
 	EXPECT_EQ(0, urge_metrics_read(nullptr, 0));
 	EXPECT_EQ(nullptr, urge_metric_name(1000));
+}
+
+/* On the machine as it is: one node of it, or more, has this process's CPUs. */
+TEST(Metrics, NodesAreNamedByNumberOrTogether)
+{
+	auto kind = [](const std::string &name) {
+		struct urge_metric metric = {};
+
+		metric.name = name.c_str();
+		urge_metrics_read(&metric, 1);
+		return metric.kind;
+	};
+
+	EXPECT_EQ(0u, read_number("/sched/nodes/*/gomaxprocs:threads")) << "nothing runs";
+	EXPECT_EQ(URGE_METRIC_BAD, kind("/sched/nodes/0/gomaxprocs:threads"));
+	EXPECT_EQ(0, run_main([&] {
+			  std::vector<struct urge_node_stats> nodes(64);
+			  uint64_t procs = 0;
+
+			  urge_gomaxprocs(5);
+			  nodes.resize((size_t)urge_node_stats_read(nodes.data(), nodes.size()));
+			  for (auto &node : nodes) {
+				  std::string prefix = "/sched/nodes/" + std::to_string(node.node);
+
+				  procs += read_number((prefix + "/gomaxprocs:threads").c_str());
+				  EXPECT_EQ(node.procs,
+					    read_number((prefix + "/gomaxprocs:threads").c_str()));
+				  EXPECT_EQ(node.migrations,
+					    read_number((prefix + "/migrations:threads").c_str()));
+				  EXPECT_GE(read_number((prefix + "/stacks/sampled:pages").c_str()),
+					    read_number((prefix + "/stacks/local:pages").c_str()));
+			  }
+			  EXPECT_EQ(5u, procs);
+			  EXPECT_EQ(5u, read_number("/sched/nodes/*/gomaxprocs:threads"));
+			  urge_gomaxprocs(1);
+			  urge_nopreempt_begin(); /* nobody takes them away */
+			  for (int i = 0; i < 4; i++)
+				  go([] {});
+			  EXPECT_EQ(4u,
+				    read_number("/sched/nodes/*/goroutines/runnable:goroutines"));
+			  urge_nopreempt_end();
+			  for (const char *bad : { "/sched/nodes/4711/gomaxprocs:threads",
+						   "/sched/nodes//gomaxprocs:threads",
+						   "/sched/nodes/0x/gomaxprocs:threads",
+						   "/sched/nodes/**/gomaxprocs:threads",
+						   "/sched/nodes/-1/gomaxprocs:threads",
+						   "/sched/nodes/99999999999/gomaxprocs:threads",
+						   "/sched/nodes/*/", "/sched/nodes/*" })
+				  EXPECT_EQ(URGE_METRIC_BAD, kind(bad)) << bad;
+			  return 0;
+		  }));
 }
 
 TEST(Metrics, GoroutinesAreCountedByState)

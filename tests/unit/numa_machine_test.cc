@@ -453,6 +453,61 @@ TEST_F(NumaMachine, StatsSayWhatIsWhere)
 	EXPECT_EQ(-EPERM, urge_node_stats_read(nullptr, 0));
 }
 
+/* The value, by name; a test fails where there is none. */
+static uint64_t metric(const std::string &name)
+{
+	struct urge_metric metric = {};
+
+	metric.name = name.c_str();
+	EXPECT_EQ(1, urge_metrics_read(&metric, 1)) << name;
+	return metric.value.u;
+}
+
+TEST_F(NumaMachine, MetricsAreThoseOfEachNodeAndTheirSums)
+{
+	EXPECT_EQ(0, run_main([] {
+			  urge_waitgroup wg = {};
+			  std::atomic<bool> stop{ false };
+			  std::map<std::string, uint64_t> sums;
+
+			  expect_placed(ncpus());
+			  on_every_p([] {}); /* so that each node has stacks */
+			  urge_waitgroup_add(&wg, (int)sched.nnodes);
+			  for (uint32_t node = 0; node < sched.nnodes; node++) {
+				  struct urge_attr attr = URGE_ATTR_INIT;
+
+				  attr.node = number(node);
+				  EXPECT_EQ(0, go(
+						       [&] {
+							       while (!stop)
+								       urge_sleep(10 * URGE_MS);
+							       urge_waitgroup_done(&wg);
+						       },
+						       &attr));
+			  }
+			  for (const auto &node : stats()) {
+				  std::string prefix = "/sched/nodes/" + std::to_string(node.node);
+
+				  EXPECT_EQ(node.procs, metric(prefix + "/gomaxprocs:threads"));
+				  EXPECT_GE(metric(prefix + "/migrations:threads"),
+					    node.migrations);
+				  EXPECT_GE(metric(prefix + "/steals/remote:goroutines"),
+					    node.steals_remote);
+				  EXPECT_GE(metric(prefix + "/stacks/sampled:pages"), 1u);
+				  EXPECT_EQ(metric(prefix + "/stacks/sampled:pages"),
+					    metric(prefix + "/stacks/local:pages"));
+				  sums["/gomaxprocs:threads"] += node.procs;
+				  sums["/migrations:threads"] += node.migrations;
+			  }
+			  for (const auto &sum : sums)
+				  EXPECT_GE(metric("/sched/nodes/*" + sum.first), sum.second);
+			  EXPECT_GT(sums["/migrations:threads"], 0u);
+			  stop = true;
+			  urge_waitgroup_wait(&wg);
+			  return 0;
+		  }));
+}
+
 TEST_F(NumaMachine, SchedtraceHasTheNodesBehindGosFields)
 {
 	Outcome outcome = in_child([] {
