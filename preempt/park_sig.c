@@ -24,9 +24,8 @@
 #include "preempt/park.h"
 
 #include "preempt/preempt.h"
-#include "sched/gqueue.h"
 #include "sched/hog.h"
-#include "sched/lock.h"
+#include "sched/lockedm.h"
 #include "sched/m.h"
 #include "sched/netpoll.h"
 #include "sched/p.h"
@@ -44,26 +43,21 @@ static void give_up_p_sig(struct m *mp, struct p *pp)
 	store_rel_u32(&pp->status, Pidle);
 }
 
-static void push_sig(struct g *gp)
+static void push_sig(struct g *gp, const struct p *pp)
 {
-	struct parkedq *parked = &sched.parked;
-
 	gp->bound |= BOUND_PARKED;
 	gp->waitreason |= HOG_MARK;
 	store_rel_u32(&gp->status, Grunnable); /* pairs with load_acq of dumps */
-	gqueue_push(&parked->q, gp);
-	store_rlx_u32(&parked->size, load_rlx_u32(&parked->size) + 1);
+	hogq_put(&sched.parked[hogq_node(pp, gp)], gp, load_rlx_i64(&sysmon_now));
 }
 
 /* Takes the longest waiting one out; its M is to get pp. */
 static struct m *pop_sig(struct p *pp)
 {
-	struct parkedq *parked = &sched.parked;
-	struct g *gp = gqueue_pop(&parked->q);
+	struct g *gp = hogq_take(sched.parked, pp->node);
 
 	if (!gp)
 		return NULL;
-	store_rlx_u32(&parked->size, load_rlx_u32(&parked->size) - 1);
 	store_rlx_u64(&pp->schedtick, load_rlx_u64(&pp->schedtick) + 1);
 	store_rel_u32(&gp->status, Grunning);
 	return load_rlx_ptr(&gp->m);
@@ -72,36 +66,23 @@ static struct m *pop_sig(struct p *pp)
 /* The goroutine into the queue, the P to another M. False: there is none. */
 static bool hand_over_sig(struct m *mp, struct g *gp, struct p *pp)
 {
-	struct parkedq *parked = &sched.parked;
 	bool others = !runqempty(pp) || globrunqsize() > 0;
+	uint32_t parked = parkedsize();
 	struct m *next = NULL;
 
-	if (load_rlx_u32(&parked->size) < CONFIG_MAX_PARKED_MS &&
-	    (others || load_rlx_u32(&parked->size) == 0))
+	if (parked < CONFIG_MAX_PARKED_MS && (others || parked == 0))
 		next = template_take_spare();
-	lock(&parked->lock);
 	if (next)
 		next->spinning = false;
 	else
 		next = pop_sig(pp);
-	if (next) {
-		give_up_p_sig(mp, pp);
-		push_sig(gp);
-	}
-	unlock(&parked->lock);
 	if (!next)
 		return false;
+	give_up_p_sig(mp, pp);
+	push_sig(gp, pp);
 	next->nextp = pp;
 	mwake(next);
 	return true;
-}
-
-/* A goroutine without a P goes into the queue, or one whose P stops with the world. */
-static void push_alone_sig(struct g *gp)
-{
-	lock(&sched.parked.lock);
-	push_sig(gp);
-	unlock(&sched.parked.lock);
 }
 
 bool park_sig(struct m *mp, const void *ucontext)
@@ -118,7 +99,7 @@ bool park_sig(struct m *mp, const void *ucontext)
 	if (load_rlx_u32(&mp->attn) & MATTN_ENDED)
 		parked = false;
 	else if (!pp || world_takes_p(mp))
-		push_alone_sig(gp);
+		push_sig(gp, NULL); /* without a P, or its P stops with the world */
 	else
 		parked = hand_over_sig(mp, gp, pp);
 	if (parked) {

@@ -208,7 +208,7 @@ static struct g *look_around(struct m *mp, struct found *found, bool *again)
 			return gp;
 	}
 	gp = many_nodes() ? take_remote(pp) : NULL;
-	return gp ? gp : hog_get();
+	return gp ? gp : hog_get(pp);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------- */

@@ -29,8 +29,6 @@
 
 #include "kernelshim/clock.h"
 #include "sched/allp.h"
-#include "sched/gqueue.h"
-#include "sched/lock.h"
 #include "sched/lockedm.h"
 #include "sched/sysmon.h"
 
@@ -40,8 +38,6 @@
 #define STOP_COST INT64_C(10000)
 #define STOP_PERIOD (STOP_COST * 100 / 3)
 #define STOP_WINDOW INT64_C(10000000)
-
-static bool turn; /* sched.hogs.lock: of those in the handler */
 
 /* pp runs the goroutine that schedule() started there, no other one has been switched to. */
 static bool runs_first(const struct p *pp)
@@ -84,34 +80,23 @@ bool hogs_run(void)
 
 void hog_put(struct p *pp, struct g *gp)
 {
-	struct hogq *hogs = &sched.hogs;
+	int64_t now = nanotime();
 
 	if (pp)
-		pp->hogwhen = nanotime();
-	lock(&hogs->lock);
-	gqueue_push(&hogs->q, gp);
-	store_rlx_u32(&hogs->size, load_rlx_u32(&hogs->size) + 1);
-	unlock(&hogs->lock);
+		pp->hogwhen = now;
+	hogq_put(&sched.hogs[hogq_node(pp, gp)], gp, now);
 }
 
-struct g *hog_get(void)
+struct g *hog_get(struct p *pp)
 {
-	struct hogq *hogs = &sched.hogs;
-	bool parked_first;
-	struct g *gp = NULL;
+	struct hogq *first = pp->parkedturn ? sched.parked : sched.hogs;
+	struct hogq *second = pp->parkedturn ? sched.hogs : sched.parked;
+	struct g *gp = hogq_take(first, pp->node);
 
-	if (hogs_waiting() == 0)
-		return parkedget();
-	lock(&hogs->lock);
-	parked_first = turn && parkedsize() > 0;
-	turn = !turn;
-	if (!parked_first) {
-		gp = gqueue_pop(&hogs->q);
-		if (gp)
-			store_rlx_u32(&hogs->size, load_rlx_u32(&hogs->size) - 1);
-	}
-	unlock(&hogs->lock);
-	return gp ? gp : parkedget();
+	if (!gp)
+		return hogq_take(second, pp->node);
+	pp->parkedturn = !pp->parkedturn;
+	return gp;
 }
 
 struct g *hog_due(struct p *pp, int64_t now)
@@ -124,7 +109,7 @@ struct g *hog_due(struct p *pp, int64_t now)
 	}
 	if (now - pp->hogwhen < OTHERS_TURN)
 		return NULL;
-	gp = hog_get();
+	gp = hog_get(pp);
 	if (gp) {
 		pp->hogwhen = now;
 		store_rlx_i64(&pp->hogturn, now + HOGS_TURN);

@@ -7,6 +7,7 @@
 #ifndef URGE_SCHED_HOG_H
 #define URGE_SCHED_HOG_H
 
+#include "sched/hogq.h"
 #include "sched/runtime2.h"
 
 enum { HOG_MARK = 0x40 }; /* in g.waitreason, which has no meaning while it is not parked */
@@ -37,11 +38,11 @@ bool hog_runs(const struct p *pp, int64_t now);
 /* Whether one runs anywhere. Any thread. */
 bool hogs_run(void);
 
-/* Queues gp, which was preempted on pp, behind the other hogs. */
+/* Queues gp, which was preempted on pp, behind the other hogs of its node. */
 void hog_put(struct p *pp, struct g *gp);
 
 /* A hog for pp, in turn with goroutines that wait in the signal handler. NULL if none waits. */
-struct g *hog_get(void);
+struct g *hog_get(struct p *pp);
 
 /* One whose turn it is although others wait: hogs have a tenth of each P. now: the time. */
 struct g *hog_due(struct p *pp, int64_t now);
@@ -49,7 +50,7 @@ struct g *hog_due(struct p *pp, int64_t now);
 /* How many wait, without those in the handler. */
 static inline uint32_t hogs_waiting(void)
 {
-	return load_rlx_u32(&sched.hogs.size);
+	return hogq_size(sched.hogs);
 }
 
 /*

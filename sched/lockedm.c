@@ -22,9 +22,7 @@
 #include "sched/exit.h"
 #include "sched/fatal.h"
 #include "sched/g.h"
-#include "sched/gqueue.h"
 #include "sched/hog.h"
-#include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/p.h"
 #include "sched/proc.h"
@@ -52,7 +50,7 @@ void startlockedm(struct m *mp, struct g *gp)
 
 bool parked_runs(struct p *pp)
 {
-	struct g *gp = parkedget();
+	struct g *gp = hogq_take(sched.parked, pp->node);
 
 	if (gp)
 		hand_to_its_m(gp, pp);
@@ -86,21 +84,6 @@ bool stoplockedm(struct m *mp)
 	return true;
 }
 
-struct g *parkedget(void)
-{
-	struct parkedq *parked = &sched.parked;
-	struct g *gp;
-
-	if (load_rlx_u32(&parked->size) == 0)
-		return NULL;
-	lock(&parked->lock);
-	gp = gqueue_pop(&parked->q);
-	if (gp)
-		store_rlx_u32(&parked->size, load_rlx_u32(&parked->size) - 1);
-	unlock(&parked->lock);
-	return gp;
-}
-
 static void release_waiting(struct m *mp, void *unused)
 {
 	(void)unused;
@@ -113,7 +96,7 @@ void lockedm_release_all(void)
 	struct g *gp;
 
 	forEachM(release_waiting, NULL);
-	while ((gp = parkedget()) != NULL) {
+	while ((gp = hogq_take(sched.parked, 0)) != NULL) {
 		struct m *owner = load_rlx_ptr(&gp->m);
 
 		casgstatus(gp, Grunnable, Grunning);

@@ -16,6 +16,7 @@
 #ifndef URGE_SCHED_LOCKEDM_H
 #define URGE_SCHED_LOCKEDM_H
 
+#include "sched/hogq.h"
 #include "sched/runtime2.h"
 
 /*
@@ -32,11 +33,8 @@ bool stoplockedm(struct m *mp);
 
 /* ---- goroutines that wait in the handler --------------------------------------------------- */
 
-/* The one that has waited longest, NULL if there is none. */
-struct g *parkedget(void);
-
 /*
- * Gives pp, which the caller owns, to the one that has waited longest. False: nobody waits. For a P
+ * Gives pp, which the caller owns, to one that has waited long. False: nobody waits. For a P
  * that finds no thread: the template thread, which would make one, may be waiting for a lock that one of
  * them holds.
  */
@@ -45,7 +43,7 @@ bool parked_runs(struct p *pp);
 /* How many there are. */
 static inline uint32_t parkedsize(void)
 {
-	return load_rlx_u32(&sched.parked.size);
+	return hogq_size(sched.parked);
 }
 
 /*

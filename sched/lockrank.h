@@ -18,8 +18,8 @@
 	X(RANK_TIMERS)     /* a P's timer heap */                                                  \
 	X(RANK_TIMERS_P0)  /* that of the first P, into which timers move from others */           \
 	X(RANK_SCHED)      /* sched.lock */                                                        \
-	X(RANK_HOGS)       /* the queue of hogs */                                                 \
-	X(RANK_PARKED)     /* goroutines that wait in the handler */                               \
+	X(RANK_HOGS)       /* a queue of hogs */                                                   \
+	X(RANK_PARKED)     /* a queue of those that wait in the handler */                         \
 	X(RANK_TEMPLATE)   /* requests to the template thread */                                   \
 	X(RANK_GFREE)      /* global free list of goroutines */                                    \
 	X(RANK_SLABS)      /* stack slabs */                                                       \

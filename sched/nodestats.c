@@ -49,7 +49,9 @@ static void read_node(struct urge_node_stats *stats, uint32_t node, enum node_fi
 	memset(stats, 0, sizeof(*stats));
 	stats->node = topology.node[node].number;
 	stats->cpus = topology.node[node].ncpus;
-	stats->queued = load_rlx_u32(&sched.globq[node].size);
+	stats->queued = load_rlx_u32(&sched.globq[node].size) +
+			load_rlx_u32(&sched.hogs[node].size) +
+			load_rlx_u32(&sched.parked[node].size);
 	for_each_p(pp)
 		if (pp->node == node)
 			add_p(stats, pp);

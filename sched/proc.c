@@ -59,8 +59,8 @@ enum {
 
 struct schedt sched = {
 	.lock = MUTEX_INIT(RANK_SCHED),
-	.hogs = { .lock = MUTEX_INIT(RANK_HOGS) },
-	.parked = { .lock = MUTEX_INIT(RANK_PARKED) },
+	.hogs = { [0 ... MAX_NODES - 1] = { .lock = MUTEX_INIT(RANK_HOGS) } },
+	.parked = { [0 ... MAX_NODES - 1] = { .lock = MUTEX_INIT(RANK_PARKED) } },
 	.nnodes = 1,
 };
 bool have_membarrier;

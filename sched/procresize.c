@@ -312,8 +312,10 @@ void procreset(void)
 	store_rlx_u64(&sched.spawned_outside, 0);
 	store_rlx_u64(&sched.goidgen, 0);
 	store_rlx_u32(&sched.nmspinning, 0);
-	sched.hogs.q = (struct gqueue){ NULL, NULL };
-	store_rlx_u32(&sched.hogs.size, 0);
+	for (uint32_t node = 0; node < MAX_NODES; node++) {
+		sched.hogs[node].q = (struct gqueue){ NULL, NULL };
+		store_rlx_u32(&sched.hogs[node].size, 0);
+	}
 	memset(sched.globq, 0, sizeof(sched.globq));
 	unlock(&sched.lock);
 }

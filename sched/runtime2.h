@@ -300,6 +300,7 @@ struct p {
 	struct atomic_u32 runshog;       /* the slice began with a hog: see hog.h */
 	struct atomic_i64 hogturn;       /* until when hogs are not stopped */
 	int64_t hogwhen;                 /* when a hog last ran here, or none waited */
+	bool parkedturn;                 /* the next one is of those that wait in the handler */
 	struct atomic_i64 slicestart;    /* ns */
 	uint64_t globtick;               /* schedtick at the last look at the global queue */
 	struct atomic_ptr ownnext;       /* like runnext, but not to be stolen: see runqput */
@@ -348,19 +349,13 @@ struct globq {
 	struct atomic_u32 size; /* sched.lock writes */
 } cacheline_aligned;
 
-/* Hogs that wait for a P, the longest waiting one first. See hog.h. */
+/* Goroutines that used up their slices on a node, the longest waiting one first. See hogq.h. */
 struct hogq {
 	struct mutex lock;
-	struct gqueue q;        /* lock */
-	struct atomic_u32 size; /* lock writes */
-};
-
-/* Goroutines that wait in the handler on threads of their own, the longest waiting one first. */
-struct parkedq {
-	struct mutex lock;
-	struct gqueue q;        /* lock */
-	struct atomic_u32 size; /* lock writes */
-};
+	struct gqueue q;         /* lock */
+	struct atomic_u32 size;  /* lock writes */
+	struct atomic_i64 since; /* lock writes: when the first one came, unless size is 0 */
+} cacheline_aligned;
 
 struct schedt {
 	struct mutex lock;
@@ -387,9 +382,9 @@ struct schedt {
 	struct atomic_u32 nthreads;        /* threads that the runtime has made and not seen end */
 
 	struct globq globq[MAX_NODES];
-	struct hogq hogs;
-	struct parkedq parked;
-	struct atomic_u32 nrevoked; /* Ms that run without the P that was taken from them */
+	struct hogq hogs[MAX_NODES];
+	struct hogq parked[MAX_NODES]; /* those that wait in the handler, on threads of their own */
+	struct atomic_u32 nrevoked;    /* Ms that run without the P that was taken from them */
 
 	/* constant while the runtime runs */
 	uint32_t nnodes; /* with CPUs; see node.c */

@@ -287,6 +287,41 @@ TEST_F(NumaMachine, NoNodeIdlesWhileAnotherHasWork)
 		  }));
 }
 
+/*
+ * More loops than Ps, which nothing but signals takes off: each gets on, wherever it was stopped, also
+ * when its node has no P any more.
+ */
+TEST_F(NumaMachine, LoopsOfEveryNodeGetOn)
+{
+	EXPECT_EQ(
+		0, run_main([] {
+			std::vector<std::atomic<uint64_t>> turns(2 * (size_t)ncpus() + 3);
+			std::atomic<bool> stop{ false };
+			urge_waitgroup wg = {};
+
+			urge_waitgroup_add(&wg, (int)turns.size());
+			for (auto &loop : turns)
+				EXPECT_EQ(0, go([&] {
+						  while (!stop)
+							  loop++;
+						  urge_waitgroup_done(&wg);
+					  }));
+			for (int n : { ncpus(), 1, ncpus(), 2, ncpus() }) {
+				std::vector<uint64_t> then;
+
+				urge_gomaxprocs(n);
+				for (auto &loop : turns)
+					then.push_back(loop);
+				for (size_t i = 0; i < turns.size(); i++)
+					EXPECT_TRUE(eventually([&] { return turns[i] > then[i]; }))
+						<< "loop " << i << ", GOMAXPROCS=" << n;
+			}
+			stop = true;
+			urge_waitgroup_wait(&wg);
+			return 0;
+		}));
+}
+
 /* What waits on a node that has no P any more is run by others. */
 TEST_F(NumaMachine, NothingIsStrandedOnANodeWithoutPs)
 {

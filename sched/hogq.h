@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The queues of those that used up their slices: one for each memory node, so that a loop goes on
+ * where its caches are. (Its memory is probably there as well, but for what it brought along when it
+ * was stolen: so it is the P's node that counts, not the home of its stack.)
+ *
+ * Nobody may wait for ever because his node has no Ps any more, or fewer for each loop than others.
+ * So a P does not simply prefer its own node: it takes the one whose first in line has waited longest,
+ * where a handicap is added for other nodes: PATIENCE for the nearest one, twice as much for the next
+ * two, three times for the next four. Hence: who is first on any node waits at most so much longer
+ * than whoever is taken instead, on 64 nodes 60 ms; loops move only when what they wait for differs by as
+ * much, and towards the shorter queue; a P that finds its own queue empty takes from near ones first.
+ *
+ * Rejected: one queue for the machine (a loop went to whichever node had a P first: every slice); own
+ * node first and a random one now and then (no bound on the waiting); to balance by lengths (says
+ * nothing about a node without Ps).
+ *
+ * All of this is used in the signal handler as well: nothing here may call out but into lock.h.
+ */
+#ifndef URGE_SCHED_HOGQ_H
+#define URGE_SCHED_HOGQ_H
+
+#include "sched/gqueue.h"
+#include "sched/lock.h"
+#include "sched/node.h"
+#include "sched/runtime2.h"
+
+#define HOGQ_PATIENCE INT64_C(10000000) /* ns */
+
+/* Which node's queue gp goes into, that was stopped on pp, or on no P at all. */
+static inline uint32_t hogq_node(const struct p *pp, const struct g *gp)
+{
+	if (!many_nodes())
+		return 0;
+	return pp && !(gp->attr & GATTR_NODE) ? pp->node : gp->node;
+}
+
+/* Behind the others. now: about the time. */
+static inline void hogq_put(struct hogq *hogs, struct g *gp, int64_t now)
+{
+	lock(&hogs->lock);
+	gp->waitsince = now;
+	gqueue_push(&hogs->q, gp);
+	store_rlx_i64(&hogs->since, hogs->q.head->waitsince);
+	store_rlx_u32(&hogs->size, load_rlx_u32(&hogs->size) + 1);
+	unlock(&hogs->lock);
+}
+
+/* The first one, NULL if there is none. */
+static inline struct g *hogq_get(struct hogq *hogs)
+{
+	struct g *gp;
+
+	lock(&hogs->lock);
+	gp = gqueue_pop(&hogs->q);
+	if (gp) {
+		store_rlx_i64(&hogs->since, hogs->q.head ? hogs->q.head->waitsince : 0);
+		store_rlx_u32(&hogs->size, load_rlx_u32(&hogs->size) - 1);
+	}
+	unlock(&hogs->lock);
+	return gp;
+}
+
+/* Of the i-th nearest node, 0 being the own one. */
+static inline int64_t hogq_handicap(uint32_t i)
+{
+	return i > 0 ? (32 - __builtin_clz(i)) * HOGQ_PATIENCE : 0;
+}
+
+/* The queue that a P of the node is to take from; NULL: all are empty. A guess: no lock is held. */
+static inline struct hogq *hogq_next(struct hogq *queues, uint32_t node)
+{
+	struct hogq *best = NULL;
+	int64_t earliest = INT64_MAX;
+
+	if (!many_nodes())
+		return load_rlx_u32(&queues[0].size) > 0 ? &queues[0] : NULL;
+	for (uint32_t i = 0; i < sched.nnodes; i++) {
+		struct hogq *hogs = &queues[topology.node[node].near[i]];
+		int64_t since = load_rlx_i64(&hogs->since) + hogq_handicap(i);
+
+		if (load_rlx_u32(&hogs->size) > 0 && since < earliest) {
+			best = hogs;
+			earliest = since;
+		}
+	}
+	return best;
+}
+
+/* For a P of the node; NULL: nobody waits. */
+static inline struct g *hogq_take(struct hogq *queues, uint32_t node)
+{
+	struct hogq *hogs;
+	struct g *gp = NULL;
+
+	while (!gp && (hogs = hogq_next(queues, node)) != NULL)
+		gp = hogq_get(hogs);
+	return gp;
+}
+
+/* How many wait. */
+static inline uint32_t hogq_size(const struct hogq *queues)
+{
+	uint32_t n = load_rlx_u32(&queues[0].size);
+
+	for (uint32_t node = 1; many_nodes() && node < sched.nnodes; node++)
+		n += load_rlx_u32(&queues[node].size);
+	return n;
+}
+
+#endif
