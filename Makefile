@@ -299,9 +299,11 @@ bench: $(BUILD)/urge-bench | deps-bench
 
 MINUTES ?= 1
 torture-programs := $(addprefix $(BUILD)/tests/,torture/libraries programs/park_libc)
-torture: $(torture-programs) $(torture-programs:%=%.shared) $(BUILD)/liburge-pins.so
+torture: $(torture-programs) $(torture-programs:%=%.shared) $(BUILD)/liburge-pins.so \
+	$(BUILD)/tests/programs/internal/preempt_step
 	URGE_BUILD=$(BUILD) MINUTES=$(MINUTES) tests/torture/libraries.sh
 	URGE_BUILD=$(BUILD) MINUTES=$(MINUTES) tests/programs/park_libc.sh
+	URGE_BUILD=$(BUILD) MINUTES=$(MINUTES) tests/programs/preempt_step.sh
 
 # The runner builds, so that a configuration that does not is one failure among the counted ones.
 test: | deps-run deps-test
@@ -405,7 +407,7 @@ help:
 	@echo '  all             the libraries, urge-bench, urge-lab, the examples (default)'
 	@echo '  run             the preemption laboratory: tight loops that yield'
 	@echo '  test            all tests, in the configurations $(or $(CONFIG),default) $(TEST_CONFIGS)'
-	@echo '  torture         real libraries under preemption, MINUTES=1 for each of their runs'
+	@echo '  torture         libraries under preemption, and one at each instruction; MINUTES=1 each'
 	@echo '  test-numa       tests in guests with 2 and 4 memory nodes, under QEMU'
 	@echo '  check           $(CHECKS); each alone as check-NAME'
 	@echo '  format          rewrite the sources as check-format wants them'

@@ -58,11 +58,11 @@ link() { # program, source...
 	done
 	mapfile -t own < <(objects_of "$program")
 	ld -r --force-group-allocation -T sched/liburge.lds -o "$scratch/liburge.o" "${objects[@]}" &&
-		$cc -o "$scratch/$program" "${own[@]}" "$scratch/liburge.o" "${libraries[@]}"
+		$cc -o "$scratch/${program##*/}" "${own[@]}" "$scratch/liburge.o" "${libraries[@]}"
 }
 
 run() { # program, seconds
-	SECONDS=$2 INJECTIONS=3000 timeout -k 1 $(($2 + 5)) "$scratch/$1" </dev/null \
+	SECONDS=$2 INJECTIONS=3000 timeout -k 1 $(($2 + 5)) "$scratch/${1##*/}" </dev/null \
 		>"$scratch/output" 2>&1
 }
 
@@ -121,7 +121,7 @@ object() {
 }
 
 mkdir -p "$scratch"
-for program in yield_once preempt_regs preempt_refused freelist pins sigurg; do # as they are, all pass
+for program in yield_once preempt_regs preempt_refused freelist pins sigurg internal/preempt_step; do # as they are, all pass
 	if ! link "$program" || ! run "$program" 60; then
 		echo "$program fails as it is"
 		cat "$scratch/output"
@@ -146,6 +146,11 @@ mutate vectors preempt_regs 'mm.*: word' kernelshim/sigframe_amd64_sig.c \
 	's/(xstate_mask = xcr0 & )X_GOROUTINE;/\1(X_X87 | X_SSE);/'
 mutate x87 preempt_regs 'x87, mxcsr: word' kernelshim/sigframe_amd64_sig.c \
 	's/(xstate_mask = xcr0 & X_GOROUTINE);/\1 \& ~1u;/'
+mutate one-register internal/preempt_step 'differences, the first in general' preempt/async_amd64.S \
+	's/^\trestore_reg r11$/\tleaq	8(%rsp), %rsp/'
+mutate one-instruction internal/preempt_step 'differences, the first in red zone' \
+	kernelshim/sigframe_amd64_sig.c 's/(SIGFRAME_REDZONE)\);$/\1 + 64);/' \
+	preempt/async_amd64.S 's/^\tret	\$128$/\tret	$64/'
 mutate modes preempt_regs 'x87 control word' preempt/async_amd64.S 's/fninit|ldmxcsr.*//'
 
 # ---- the decision

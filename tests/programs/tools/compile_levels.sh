@@ -4,8 +4,8 @@
 # usage: tools/compile_levels.sh SOURCE [FLAG...]
 #
 # Compiles a program of this directory with gcc and clang at -O0 to -O3, with $URGE_BUILD/liburge.a,
-# and runs each. A compiler that is missing is left out, and said so. COMPILERS and LEVELS choose
-# others.
+# and runs each. A compiler that is missing is left out, and said so. COMPILERS, LEVELS and ARCHIVE
+# choose others.
 set -u
 source=$1
 shift
@@ -23,7 +23,7 @@ for compiler in ${COMPILERS:-gcc clang}; do
 		echo "-- $compiler $level $*"
 		"$compiler" -std=gnu11 "$level" -Wall -Wextra -Werror -D_GNU_SOURCE= "$@" -I. \
 			-I"$build/include" -include kernelshim/kconfig.h -o "$program" \
-			"tests/programs/$source" "$build/liburge.a" -lurcu-memb \
+			"tests/programs/$source" "$build/${ARCHIVE:-liburge.a}" -lurcu-memb \
 			"${numa[@]}" -lpthread -lm &&
 			"$program" </dev/null || failed+=("$compiler$level")
 	done
