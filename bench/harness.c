@@ -32,7 +32,10 @@ const unsigned bench_procs_1_2[] = { 1, 2, 0 };
 void bench_sample(const struct bench_run *run, const char *stem, const char *tail, double value,
 		  const char *unit)
 {
-	printf(". %s.p%u%s %.9g %s\n", stem, run->procs, tail, value, unit);
+	if (run->workload->unnumbered)
+		printf(". %s%s %.9g %s\n", stem, tail, value, unit);
+	else
+		printf(". %s.p%u%s %.9g %s\n", stem, run->procs, tail, value, unit);
 }
 
 void bench_line(const struct bench_run *run, const char *stem, const char *tail, const char *format,
@@ -180,12 +183,16 @@ void bench_cell(const struct bench_run *run, const char *cell, struct child_resu
 
 /* ---- names --------------------------------------------------------------------------------- */
 
-/* A figure's full name: the '*' of its table entry replaced by the number of Ps. */
+/* A figure's full name: the '*' of its table entry, if any, replaced by the number of Ps. */
 static void full_name(const char *figure, unsigned procs, char *name)
 {
 	const char *star = strchr(figure, '*');
 
-	snprintf(name, NAME_SIZE, "%.*sp%u%s", (int)(star - figure), figure, procs, star + 1);
+	if (star)
+		snprintf(name, NAME_SIZE, "%.*sp%u%s", (int)(star - figure), figure, procs,
+			 star + 1);
+	else
+		snprintf(name, NAME_SIZE, "%s", figure);
 }
 
 /*

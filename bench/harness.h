@@ -27,6 +27,7 @@ struct workload {
 	const char *what;            /* one line for --list */
 	const unsigned *procs;       /* the numbers of Ps it is run with, 0 at the end */
 	const char *const *figures;  /* all it prints, NULL at the end; '*' stands for "p1" */
+	bool unnumbered;             /* there is one number of Ps, and no name has it */
 	bool process_per_repetition; /* for what only a new process can show, such as memory */
 	unsigned seconds;            /* a repetition that takes longer is hung and is killed */
 	long parameter;              /* for workloads that share their code */
@@ -48,7 +49,7 @@ extern const unsigned bench_procs_1_2[];
 
 /* ---- for workloads ------------------------------------------------------------------------- */
 
-/* One sample of the figure stem.pN tail; tail is "" or starts with a dot. Any thread. */
+/* One sample of the figure stem.pN tail, or stem tail of an unnumbered workload; tail is "" or starts with a dot. Any thread. */
 void bench_sample(const struct bench_run *run, const char *stem, const char *tail, double value,
 		  const char *unit);
 
@@ -110,6 +111,9 @@ int bench_run_named(const struct workload *const *workloads, char *const *names,
 
 /* The child's side: argv holds the workload, the Ps, the repetitions and perhaps a cell. */
 int bench_run_child(const struct workload *const *workloads, char *const *argv);
+
+/* Tells workloads of a server's that another program is measured in its place (--server). */
+#define BENCH_SERVER_VARIABLE "URGE_BENCH_SERVER"
 
 /* The hidden option that makes a process a child. */
 #define BENCH_CHILD_OPTION "--child"

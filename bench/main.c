@@ -13,32 +13,51 @@
 #include <string.h>
 
 static const struct workload *const workloads[] = {
-	&yield_workload,         &spawn_workload,
-	&chan_workload,          &select_workload,
-	&ring_workload,          &mutex_workload,
-	&sema_workload,          &mem_100k_workload,
-	&mem_100k_s64k_workload, &mem_1m_workload,
-	&mem_1m_s64k_workload,   &timer_workload,
-	&timer_1s_workload,      &preempt_sleep_workload,
-	&preempt_thr_workload,   &idle_park_workload,
-	&idle_one_workload,      &idle_tick_workload,
-	&syscall_workload,       &syscall_threads_workload,
-	&stw_workload,           &resize_1_2_workload,
-	&resize_2_8_workload,    NULL,
+	&yield_workload,
+	&spawn_workload,
+	&chan_workload,
+	&select_workload,
+	&ring_workload,
+	&mutex_workload,
+	&sema_workload,
+	&mem_100k_workload,
+	&mem_100k_s64k_workload,
+	&mem_1m_workload,
+	&mem_1m_s64k_workload,
+	&timer_workload,
+	&timer_1s_workload,
+	&preempt_sleep_workload,
+	&preempt_poll_workload,
+	&preempt_thr_workload,
+	&idle_park_workload,
+	&idle_one_workload,
+	&idle_tick_workload,
+	&syscall_workload,
+	&syscall_threads_workload,
+	&stw_workload,
+	&resize_1_2_workload,
+	&resize_2_8_workload,
+	&echo_epoll_workload,
+	&echo_core0_workload,
+	&echo_core0_loops2_workload,
+	&echo_both_workload,
+	&echo_both_loops2_workload,
+	NULL,
 };
 
 static const char usage[] =
-	"usage: urge-bench [--reps N] [NAME...]\n"
+	"usage: urge-bench [--reps N] [--server PROGRAM] [NAME...]\n"
 	"       urge-bench --list\n"
 	"\n"
 	"Runs workloads and prints their figures: median, unit, smallest, largest, repetitions.\n"
 	"NAME is a figure (yield.g2.p1), a workload (spawn, spawn.p2), or the beginning of either;\n"
 	"wildcards work: 'yield.*.p2'. Figures of CPU time end in .cpu. Without NAME: all, in about\n"
-	"ten minutes.\n"
+	"fifteen minutes.\n"
 	"\n"
-	"  --reps N   repetitions (default 5)\n"
-	"  --list     print all workloads and figures\n"
-	"  --help     print this\n"
+	"  --reps N          repetitions (default 5)\n"
+	"  --server PROGRAM  put the load of echo on PROGRAM -addr HOST:PORT -loops N instead\n"
+	"  --list            print all workloads and figures\n"
+	"  --help            print this\n"
 	"\n"
 	"bench/compare runs the same beside Go.\n";
 
@@ -46,6 +65,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "reps", required_argument, NULL, 'r' },
+		{ "server", required_argument, NULL, 's' },
 		{ "list", no_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -59,6 +79,9 @@ int main(int argc, char **argv)
 		switch (option) {
 		case 'r':
 			reps = (unsigned)option_integer("--reps", optarg, 1, 1000);
+			break;
+		case 's':
+			setenv(BENCH_SERVER_VARIABLE, optarg, 1);
 			break;
 		case 'l':
 			bench_list(workloads);

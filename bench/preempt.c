@@ -4,57 +4,85 @@
  * now - t0 - 1 ms. A repetition is a window of 1.5 s with K = 4, and of 0.5 s with K = 0, the
  * reference without load. The twin is w09_preempt -mode sleep -secs 1.5, and -loops 0 -secs 0.5.
  *
- * preempt.sleep.thread: in between, with the same loops running, windows of 0.5 s in which not the
- * goroutine but a thread that the runtime knows nothing of does the same with clock_nanosleep:
- * what the kernel gives on this machine at this moment. The two take turns, because a thread that
- * wakes 1000 times a second takes CPU from the loops and would change what it is compared with.
- * The thread is an ordinary one, with the default scheduling policy and timer slack; it is made
- * before boot, since a thread inherits the slack of its maker.
+ * preempt.poll: the same, but the goroutine is woken by a process at the other end of a socket pair,
+ * which sleeps for 1 to 5 ms, writes the time, and waits for a byte. Lateness = now - that time. The
+ * twin is w09_preempt -mode poll.
+ *
+ * preempt.sleep.thread, preempt.poll.thread: in between, with the same loops running, windows of
+ * 0.5 s in which not the goroutine but a thread that the runtime knows nothing of sleeps 1 ms by
+ * clock_nanosleep: what the kernel gives on this machine at this moment. The two take turns, because
+ * a thread that wakes 1000 times a second takes CPU from the loops and would change what it is
+ * compared with. The thread is an ordinary one, with the default scheduling policy and timer slack;
+ * it is made before boot, since a thread inherits the slack of its maker.
  */
 #include "bench/loops.h"
 #include "bench/workloads.h"
 #include "urge.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define THREAD_WINDOW (500 * URGE_MS)
 
 struct measurement {
 	/* constant */
 	const struct bench_run *run;
+	int64_t (*lateness)(const struct measurement *m); /* of one wake-up of the goroutine */
+	int writer;                                       /* the socket of preempt.poll */
 	/* goroutine 1 hands a window to the thread with `turn`, the thread gives it back */
 	sem_t turn;
 	urge_waitgroup turn_over;
 	struct samples *thread_window; /* NULL: end */
 };
 
+static int64_t goroutine_sleep(const struct measurement *m)
+{
+	int64_t start = urge_now();
+
+	(void)m;
+	urge_sleep(URGE_MS);
+	return urge_now() - start - URGE_MS;
+}
+
+static int64_t thread_sleep(const struct measurement *m)
+{
+	struct timespec length = { .tv_nsec = URGE_MS };
+	int64_t start = urge_now();
+
+	(void)m;
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &length, NULL);
+	return urge_now() - start - URGE_MS;
+}
+
+/* Asks for the sample first: while others have their turn none is on its way. */
+static int64_t goroutine_poll(const struct measurement *m)
+{
+	int64_t stamp = 0;
+	ssize_t n = urge_write(m->writer, "", 1);
+
+	if (n == 1)
+		n = urge_read(m->writer, &stamp, sizeof(stamp));
+	bench_check(n == sizeof(stamp) ? 0 : n < 0 ? (int)n : -EIO, "the writer's socket");
+	return urge_now() - stamp;
+}
+
 /* Samples for a window of `length`; never more than one a ms. */
-static void sample(struct samples *samples, int64_t length, void (*sleep_1ms)(void))
+static void sample(const struct measurement *m, struct samples *samples, int64_t length,
+		   int64_t (*lateness)(const struct measurement *m))
 {
 	int64_t end = urge_now() + length;
 
 	samples_reserve(samples, (size_t)(length / URGE_MS) + 1);
-	while (urge_now() < end) {
-		int64_t start = urge_now();
-		sleep_1ms();
-		samples_add(samples, (double)(urge_now() - start - URGE_MS));
-	}
-}
-
-static void goroutine_sleep(void)
-{
-	urge_sleep(URGE_MS);
-}
-
-static void thread_sleep(void)
-{
-	struct timespec length = { .tv_nsec = URGE_MS };
-
-	clock_nanosleep(CLOCK_MONOTONIC, 0, &length, NULL);
+	while (urge_now() < end)
+		samples_add(samples, (double)lateness(m));
 }
 
 static void *sleeping_thread(void *arg)
@@ -66,7 +94,7 @@ static void *sleeping_thread(void *arg)
 			continue;
 		if (!m->thread_window)
 			return NULL;
-		sample(m->thread_window, THREAD_WINDOW, thread_sleep);
+		sample(m, m->thread_window, THREAD_WINDOW, thread_sleep);
 		urge_waitgroup_done(&m->turn_over);
 	}
 }
@@ -79,11 +107,11 @@ static void measure(struct measurement *m, unsigned count, int64_t window)
 	struct loops loops = { 0 };
 	char stem[48];
 
-	bench_check(goroutine && thread ? 0 : -ENOMEM, "preempt.sleep");
+	bench_check(goroutine && thread ? 0 : -ENOMEM, m->run->workload->name);
 	loops_start(&loops, count);
 	urge_yield();
 	for (unsigned i = 0; i < n; i++) {
-		sample(&goroutine[i], window, goroutine_sleep);
+		sample(m, &goroutine[i], window, m->lateness);
 
 		m->thread_window = &thread[i];
 		urge_waitgroup_add(&m->turn_over, 1);
@@ -95,9 +123,9 @@ static void measure(struct measurement *m, unsigned count, int64_t window)
 	loops_halt(&loops);
 	loops_join(&loops);
 
-	snprintf(stem, sizeof(stem), "preempt.sleep.loops%u", count);
+	snprintf(stem, sizeof(stem), "%s.loops%u", m->run->workload->name, count);
 	bench_distribution(m->run, stem, goroutine, n);
-	snprintf(stem, sizeof(stem), "preempt.sleep.thread.loops%u", count);
+	snprintf(stem, sizeof(stem), "%s.thread.loops%u", m->run->workload->name, count);
 	bench_distribution(m->run, stem, thread, n);
 	free(goroutine);
 	free(thread);
@@ -110,25 +138,74 @@ static int measure_all(void *arg)
 	return 0;
 }
 
-static int preempt_sleep(const struct bench_run *run)
+static int measure_beside_thread(struct measurement *m)
 {
-	struct measurement m = { .run = run };
 	pthread_t thread;
 
-	sem_init(&m.turn, 0, 0);
-	bench_check(-pthread_create(&thread, NULL, sleeping_thread, &m), "pthread_create");
-	int err = urge_main(measure_all, &m);
-	m.thread_window = NULL;
-	sem_post(&m.turn);
+	sem_init(&m->turn, 0, 0);
+	bench_check(-pthread_create(&thread, NULL, sleeping_thread, m), "pthread_create");
+	int err = urge_main(measure_all, m);
+	m->thread_window = NULL;
+	sem_post(&m->turn);
 	pthread_join(thread, NULL);
 	return err;
 }
 
-static const char *const figures[] = {
+static int preempt_sleep(const struct bench_run *run)
+{
+	struct measurement m = { .run = run, .lateness = goroutine_sleep };
+
+	return measure_beside_thread(&m);
+}
+
+/* The process at the other end; it ends with its socket. */
+static _Noreturn void write_stamps(int fd)
+{
+	unsigned seed = 12345;
+	char byte;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (read(fd, &byte, 1) == 1) {
+		struct timespec pause = { .tv_nsec = (1000 + rand_r(&seed) % 4001) * 1000L };
+
+		nanosleep(&pause, NULL);
+		int64_t stamp = urge_now();
+		if (write(fd, &stamp, sizeof(stamp)) != sizeof(stamp))
+			break;
+	}
+	_exit(0);
+}
+
+static int preempt_poll(const struct bench_run *run)
+{
+	struct measurement m = { .run = run, .lateness = goroutine_poll };
+	int fds[2];
+	pid_t pid;
+
+	bench_check(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0 ? -errno : 0, "socketpair");
+	pid = fork();
+	bench_check(pid < 0 ? -errno : 0, "fork");
+	if (pid == 0) {
+		close(fds[0]);
+		write_stamps(fds[1]);
+	}
+	close(fds[1]);
+	m.writer = fds[0];
+	return measure_beside_thread(&m);
+}
+
+static const char *const sleep_figures[] = {
 	BENCH_DISTRIBUTION("preempt.sleep.loops0.*"),
 	BENCH_DISTRIBUTION("preempt.sleep.thread.loops0.*"),
 	BENCH_DISTRIBUTION("preempt.sleep.loops4.*"),
 	BENCH_DISTRIBUTION("preempt.sleep.thread.loops4.*"),
+	NULL,
+};
+static const char *const poll_figures[] = {
+	BENCH_DISTRIBUTION("preempt.poll.loops0.*"),
+	BENCH_DISTRIBUTION("preempt.poll.thread.loops0.*"),
+	BENCH_DISTRIBUTION("preempt.poll.loops4.*"),
+	BENCH_DISTRIBUTION("preempt.poll.thread.loops4.*"),
 	NULL,
 };
 
@@ -136,7 +213,15 @@ const struct workload preempt_sleep_workload = {
 	.name = "preempt.sleep",
 	.what = "how late a goroutine that sleeps 1 ms wakes beside 4 tight loops",
 	.procs = bench_procs_1_2,
-	.figures = figures,
+	.figures = sleep_figures,
 	.seconds = 30,
 	.process = preempt_sleep,
+};
+const struct workload preempt_poll_workload = {
+	.name = "preempt.poll",
+	.what = "the same, woken by a socket",
+	.procs = bench_procs_1_2,
+	.figures = poll_figures,
+	.seconds = 30,
+	.process = preempt_poll,
 };

@@ -21,12 +21,15 @@ extern const struct workload mem_1m_workload, mem_1m_s64k_workload;
 /* timer.c */
 extern const struct workload timer_workload, timer_1s_workload;
 /* preempt.c, preempt_thr.c */
-extern const struct workload preempt_sleep_workload, preempt_thr_workload;
+extern const struct workload preempt_sleep_workload, preempt_poll_workload, preempt_thr_workload;
 /* idle.c */
 extern const struct workload idle_park_workload, idle_one_workload, idle_tick_workload;
 /* resize.c */
 extern const struct workload resize_1_2_workload, resize_2_8_workload;
 /* syscall.c */
 extern const struct workload syscall_workload, syscall_threads_workload;
+/* echo.c */
+extern const struct workload echo_epoll_workload, echo_core0_workload, echo_core0_loops2_workload;
+extern const struct workload echo_both_workload, echo_both_loops2_workload;
 
 #endif
