@@ -4,8 +4,8 @@
  * INCRBY MGET MSET EXPIRE TTL PERSIST DBSIZE FLUSHALL INFO SELECT QUIT, with pipelining. (COMMAND and
  * CONFIG answer empty, for redis-cli and redis-benchmark.)
  *
- * A connection's goroutine reads into one buffer, which grows to the size of the largest request
- * and shrinks again; carries out every request that is whole; gathers short answers, and writes
+ * A connection's goroutine reads into one buffer, on its stack while requests are small, so that what
+ * many connections have taken comes back when they are gone; carries out every request that is whole; gathers short answers, and writes
  * them when there are many or nothing is left to do. It reads on when they are written, so a
  * peer that does not read costs two buffers, and no answer but the one that is being sent.
  */
@@ -18,6 +18,7 @@
 
 enum {
 	IN_FIRST = 16 << 10,
+	WORDS_FIRST = 16,
 	IN_MAX = 64 << 20, /* a request */
 	OUT_SIZE = 16 << 10,
 	WORDS_MAX = 64 << 10,
@@ -37,6 +38,8 @@ struct connection {
 	struct word *words;          /* of the request */
 	size_t nwords, room;
 	size_t filled;
+	struct word few_words[WORDS_FIRST]; /* words and in, while they are no larger */
+	char small_in[IN_FIRST];
 	char out[OUT_SIZE];
 };
 
@@ -483,14 +486,24 @@ static void carry_out(struct connection *c)
 
 enum parsed { WHOLE, INCOMPLETE, WRONG };
 
+static void few_words(struct connection *c)
+{
+	if (c->words != c->few_words)
+		free(c->words);
+	c->words = c->few_words;
+	c->room = WORDS_FIRST;
+}
+
 static enum parsed add_word(struct connection *c, const char *at, size_t size)
 {
 	if (c->nwords == c->room) {
-		size_t room = c->room ? 2 * c->room : 16;
-		struct word *words = realloc(c->words, room * sizeof(*words));
+		struct word *words = malloc(2 * c->room * sizeof(*words));
+		size_t room = 2 * c->room;
 
 		if (!words)
 			return WRONG;
+		memcpy(words, c->words, c->nwords * sizeof(*words));
+		few_words(c);
 		c->words = words;
 		c->room = room;
 	}
@@ -585,27 +598,35 @@ static bool carry_out_all(struct connection *c)
 	return !c->broken && !c->quit;
 }
 
+static void small_in(struct connection *c)
+{
+	if (c->in != c->small_in)
+		free(c->in);
+	c->in = c->small_in;
+	c->capacity = IN_FIRST;
+}
+
 /* Room for more behind what has been read. */
 static bool make_room(struct connection *c)
 {
-	size_t used = c->end - c->begin, capacity = c->capacity;
+	size_t used = c->end - c->begin, capacity = 2 * c->capacity;
 	char *in;
 
 	if (c->begin > 0)
 		memmove(c->in, c->in + c->begin, used);
 	c->begin = 0;
 	c->end = used;
-	if (used == capacity)
-		capacity = capacity ? 2 * capacity : IN_FIRST;
-	else if (used == 0 && capacity > IN_FIRST)
-		capacity = IN_FIRST;
-	if (capacity == c->capacity)
+	if (used == 0) {
+		small_in(c);
+		few_words(c);
+	}
+	if (used < c->capacity)
 		return true;
-	if (capacity > IN_MAX)
-		return false;
-	in = realloc(c->in, capacity);
+	in = capacity <= IN_MAX ? malloc(capacity) : NULL;
 	if (!in)
 		return false;
+	memcpy(in, c->in, used);
+	small_in(c);
 	c->in = in;
 	c->capacity = capacity;
 	return true;
@@ -618,11 +639,11 @@ static void serve(int fd)
 
 	c.fd = fd;
 	c.broken = c.quit = false;
-	c.in = NULL;
-	c.begin = c.end = c.capacity = 0;
-	c.words = NULL;
-	c.nwords = c.room = 0;
-	c.filled = 0;
+	c.in = c.small_in;
+	c.capacity = IN_FIRST;
+	c.words = c.few_words;
+	c.room = WORDS_FIRST;
+	c.begin = c.end = c.nwords = c.filled = 0;
 	__atomic_add_fetch(&connections_made, 1, __ATOMIC_RELAXED);
 	while (make_room(&c) &&
 	       (n = urge_read_until(fd, c.in + c.end, c.capacity - c.end, server_deadline())) > 0) {
@@ -630,8 +651,8 @@ static void serve(int fd)
 		if (!carry_out_all(&c))
 			break;
 	}
-	free(c.words);
-	free(c.in);
+	few_words(&c);
+	small_in(&c);
 }
 
 static void sweeper(void *unused)

@@ -102,6 +102,26 @@ bool pidleremove(struct p *pp)
 	return true;
 }
 
+bool pidle_purge(void)
+{
+	bool more;
+
+	lock(&sched.lock);
+	more = load_rlx_u32(&sched.npidle) < (uint32_t)load_rlx_i32(&sched.gomaxprocs);
+	for (uint32_t node = 0; node < sched.nnodes; node++) {
+		for (struct p *pp = sched.pidle[node]; pp; pp = pp->link) {
+			uint64_t tick = load_rlx_u64(&pp->schedtick);
+
+			if (pp->idle_tick == tick)
+				gfpurge(pp);
+			pp->idle_tick = tick;
+			more |= pp->gfree != NULL;
+		}
+	}
+	unlock(&sched.lock);
+	return more;
+}
+
 /* The goroutines of a P that nobody will run go to the global queue. */
 static void give_away_goroutines(struct p *pp)
 {

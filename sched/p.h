@@ -22,6 +22,12 @@ struct p *pidleget_on(uint32_t node);
 /* Takes pp out of the idle list; false: it is not there. With sched.lock. */
 bool pidleremove(struct p *pp);
 
+/*
+ * The dead goroutines that idle Ps keep go to others, if such a P has run nothing since the last
+ * call. False: no P keeps any that a later call would find.
+ */
+bool pidle_purge(void);
+
 /* So many more Ps are not dead, before the first of them is used. With sched.lock. */
 void p_counts(int change);
 

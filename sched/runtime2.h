@@ -314,7 +314,8 @@ struct p {
 	struct atomic_u32 attn cacheline_aligned;
 	struct atomic_u32 expects; /* its M is on the way, for runnext: see node.c */
 	/* sched.lock */
-	struct p *link; /* idle list */
+	struct p *link;     /* idle list */
+	uint64_t idle_tick; /* schedtick, when pidle_purge last saw it idle */
 	/* sysmon */
 	uint64_t sysmon_schedtick;
 	uint32_t sysmon_syscalltick;

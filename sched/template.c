@@ -371,7 +371,8 @@ static void *template_main(void *unused)
 			if (now >= next) {
 				/* off first: who frees from here on turns it on again, and pokes */
 				xchg_u32(&template.reclaim, 0);
-				more = gfree_reclaim();
+				more = pidle_purge();
+				more = gfree_reclaim() || more;
 				more = stack_scrub_idle() || more;
 				if (more)
 					store_rlx_u32(&template.reclaim, 1);

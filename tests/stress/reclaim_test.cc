@@ -121,6 +121,54 @@ TEST_F(Reclaim, MemoryComesBackWhileOthersGoOnSpawning)
 			   200 * URGE_S));
 }
 
+/* Nine pages of each stack. */
+static void burst_that_uses_stack(int n)
+{
+	urge_waitgroup all = {}, gate = {};
+
+	urge_waitgroup_add(&gate, 1);
+	urge_waitgroup_add(&all, n);
+	for (int i = 0; i < n; i++)
+		EXPECT_EQ(0, go([&] {
+				  volatile char page[32768];
+
+				  for (size_t at = 0; at < sizeof(page); at += 4096)
+					  page[at] = 1;
+				  urge_waitgroup_wait(&gate);
+				  urge_waitgroup_done(&all);
+			  }));
+	urge_waitgroup_done(&gate);
+	urge_waitgroup_wait(&all);
+	EXPECT_TRUE(eventually([] { return urge_num_goroutine() == 1; }));
+}
+
+TEST_F(Reclaim, IdlePsKeepNoStacks)
+{
+	if (sanitized())
+		GTEST_SKIP() << "sanitizers keep shadow memory";
+	EXPECT_EXITED(0, in_child(
+				 [] {
+					 EXPECT_EQ(0, run_main([] {
+							   int64_t before, now = 0;
+
+							   burst(10);
+							   before = memory_kb();
+							   burst_that_uses_stack(300);
+							   EXPECT_GE(memory_kb() - before, 6000);
+							   /* rare looks: they keep a P busy */
+							   for (int i = 0; i < 40; i++) {
+								   urge_sleep(2 * test_period);
+								   now = memory_kb();
+								   if (now - before <= 1000)
+									   break;
+							   }
+							   EXPECT_LE(now - before, 1000);
+							   return 0;
+						   }));
+				 },
+				 200 * URGE_S));
+}
+
 TEST_F(Reclaim, BigStacksComeBackToo)
 {
 	if (sanitized())
