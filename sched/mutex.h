@@ -25,7 +25,7 @@ static inline bool mutex_is_locked(const urge_mutex *m)
 	return __atomic_load_n(&m->state_, __ATOMIC_RELAXED) & 1;
 }
 
-/* A preemption that found the goroutine in a lock's quick path, which does not enter, is made good. */
+/* A preemption that found the goroutine in a quick path, which does not enter, is made good. */
 static inline void lock_preempted(void)
 {
 	const struct m *mp = getm();

@@ -39,6 +39,7 @@
 #include "sched/urge.h"
 
 #include "sched/fatal.h"
+#include "sched/mutex.h"
 #include "sched/proc.h"
 #include "sched/sleeper.h"
 
@@ -225,7 +226,20 @@ static bool finish(urge_waitgroup *wg, uint32_t n)
 	return cas_u64(state(wg), st, st - n + LOCKED);
 }
 
-static void add(urge_waitgroup *wg, int n)
+/* The counter has become 0, and somebody waits. locked: LOCK has been taken already. */
+static noinline void finished(urge_waitgroup *wg, bool locked)
+{
+	struct m *mp = enter();
+
+	if (!locked)
+		take_lock(wg);
+	release(wg);
+	if (mp)
+		leave_by(mp);
+}
+
+/* Does not enter the runtime for one instruction: this is urge_text, where nobody is moved. */
+static inline void add(urge_waitgroup *wg, int n)
 {
 	uint64_t st;
 
@@ -233,35 +247,30 @@ static void add(urge_waitgroup *wg, int n)
 	if (n >= 0) {
 		st = add_u64(state(wg), (uint64_t)n);
 	} else if (finish(wg, -(uint32_t)n)) {
-		release(wg);
+		finished(wg, true);
 		return;
 	} else {
 		st = sub_u64(state(wg), (uint64_t) - (int64_t)n);
 	}
 	if (unlikely(counter(st) < 0))
 		fatal("sync: negative WaitGroup counter");
-	if (likely(st >> 32 == 0))
-		return;
-	if (n < 0 && counter(st) == 0) {
-		take_lock(wg);
-		release(wg);
-	} else if (unlikely(st >= WAITER && n > 0 && counter(st) == n) && !of_former_world(wg)) {
-		fatal("sync: WaitGroup misuse: Add called concurrently with Wait");
+	if (unlikely(st >> 32 != 0)) {
+		if (n < 0 && counter(st) == 0)
+			finished(wg, false);
+		else if (st >= WAITER && n > 0 && counter(st) == n && !of_former_world(wg))
+			fatal("sync: WaitGroup misuse: Add called concurrently with Wait");
 	}
+	lock_preempted();
 }
 
 void urge_waitgroup_add(urge_waitgroup *wg, int n)
 {
-	struct m *mp = enter();
-
 	add(wg, n);
-	if (mp)
-		leave();
 }
 
 void urge_waitgroup_done(urge_waitgroup *wg)
 {
-	urge_waitgroup_add(wg, -1);
+	add(wg, -1);
 }
 
 static int wait(urge_waitgroup *wg, const struct m *mp, bool interruptible, int64_t deadline)
