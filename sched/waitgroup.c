@@ -40,6 +40,7 @@
 
 #include "sched/fatal.h"
 #include "sched/mutex.h"
+#include "sched/park.h"
 #include "sched/proc.h"
 #include "sched/sleeper.h"
 
@@ -273,31 +274,54 @@ void urge_waitgroup_done(urge_waitgroup *wg)
 	add(wg, -1);
 }
 
-static int wait(urge_waitgroup *wg, const struct m *mp, bool interruptible, int64_t deadline)
+static int wait_until(urge_waitgroup *wg, struct g *gp, int64_t deadline)
 {
-	struct g *gp = mp ? mp->curg : NULL;
-	struct waiter w = { .wg = wg };
+	struct waiter w = { .wg = wg, .sleeper = sleeper_open(gp, true, deadline) };
 	int err;
 
-	if (gp)
-		gp->waitobj = wg;
-	w.sleeper = sleeper_open(gp, interruptible, deadline);
+	gp->waitobj = wg;
 	err = sleeper_sleep(&w.sleeper, enqueue, &w, WAIT_WAITGROUP, deadline);
 	if (err)
 		withdraw(&w);
 	return err;
 }
 
+static void enqueue_after(struct m *mp, struct g *old)
+{
+	parked(mp, old);
+	if (!enqueue(old, mp->after.arg))
+		park_called_off(mp, old);
+}
+
+static RETURNS_AFTER_SWITCH void wait_and_leave(urge_waitgroup *wg, struct m *mp)
+{
+	struct waiter w;
+
+	w.wg = wg;
+	w.sleeper = sleeper_open(mp->curg, false, INT64_MAX);
+	mp->curg->waitobj = wg;
+	gopark_inline(mp, enqueue_after, &w, WAIT_WAITGROUP);
+	leave();
+}
+
+static noinline void wait_on_thread(urge_waitgroup *wg)
+{
+	struct waiter w = { .wg = wg, .sleeper = sleeper_open(NULL, false, INT64_MAX) };
+
+	sleeper_sleep(&w.sleeper, enqueue, &w, WAIT_WAITGROUP, INT64_MAX);
+}
+
 void urge_waitgroup_wait(urge_waitgroup *wg)
 {
-	const struct m *mp;
+	struct m *mp;
 
 	if (is_over(wg))
 		return;
 	mp = enter();
-	wait(wg, mp, false, INT64_MAX);
-	if (mp)
-		leave();
+	if (likely(mp))
+		wait_and_leave(wg, mp);
+	else
+		wait_on_thread(wg);
 }
 
 int urge_waitgroup_wait_until(urge_waitgroup *wg, int64_t deadline)
@@ -308,7 +332,7 @@ int urge_waitgroup_wait_until(urge_waitgroup *wg, int64_t deadline)
 	if (!mp)
 		return -EPERM;
 	if (!is_over(wg))
-		err = deadline == 0 ? -EAGAIN : wait(wg, mp, true, deadline);
+		err = deadline == 0 ? -EAGAIN : wait_until(wg, mp->curg, deadline);
 	leave();
 	return err;
 }
