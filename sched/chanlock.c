@@ -3,7 +3,12 @@
 
 #include "kernelshim/futex.h"
 
-enum { SPINS = 12, SPIN_PAUSES = 30, OWNER_SPINS = 100 };
+/*
+ * Looking seldom lets the holder, and those that come on its P, do a dozen operations before the cache line
+ * moves: four producers and four consumers on two Ps take a third of the time that they take when
+ * it is looked at all the time.
+ */
+enum { SPINS = 10, SPIN_PAUSES = 60, OWNER_SPINS = 100 };
 
 struct atomic_u32 chanlock_sleepers cacheline_aligned;
 
