@@ -34,12 +34,15 @@ static long set_altstack(const stack_t *set, stack_t *old)
 	return sys_call2(SYS_sigaltstack, sys_ptr(set), sys_ptr(old));
 }
 
+/* base is cleared first: a process that is forked meanwhile does not unmap it again. */
 static void unmap(struct altstack *stack)
 {
 	size_t page = vm_page_size();
+	char *base = stack->base;
 
+	__atomic_store_n(&stack->base, NULL, __ATOMIC_RELEASE); /* pairs with altstack_forget */
 	sanitizer_release((void *)vm_release); /* pairs with altstack_install and vm_reserve */
-	sys_call2(SYS_munmap, sys_ptr((char *)stack->base - page), (long)(stack->size + page));
+	sys_call2(SYS_munmap, sys_ptr(base - page), (long)(stack->size + page));
 }
 
 int altstack_install(struct altstack *stack)
@@ -77,4 +80,10 @@ void altstack_remove(struct altstack *stack)
 	if (now.ss_sp == stack->base && !(now.ss_flags & SS_DISABLE))
 		set_altstack(&stack->prev, NULL);
 	unmap(stack);
+}
+
+void altstack_forget(struct altstack *stack)
+{
+	if (__atomic_load_n(&stack->base, __ATOMIC_ACQUIRE)) /* pairs with unmap */
+		unmap(stack);
 }

@@ -32,6 +32,9 @@ int altstack_install(struct altstack *stack);
  */
 void altstack_remove(struct altstack *stack);
 
+/* In a fork's child: unmaps that of a thread of the parent, unless it had been removed. */
+void altstack_forget(struct altstack *stack);
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,3 +2,4 @@
 #include "kernelshim/rcu.h"
 
 char rcu_order;
+bool rcu_lost;

@@ -6,6 +6,11 @@
  * Its functions are called, not inlined: the inline forms import a thread-local variable, and a
  * program with that in it could not be preempted by moving (preempt/text.c).
  *
+ * In the child of a fork liburcu's registry names threads that are not there, in memory that other
+ * threads get, and its locks may be held: memb has no handlers for fork (bp has). So there nobody
+ * registers, and nobody waits for a grace period; read sections, which only count in their thread, do no
+ * harm.
+ *
  * Not used: call_rcu. It aborts the process when it can't make its thread, runs callbacks of the
  * program's own on it, and before version 0.14 leaves a thread behind that nobody may join. See
  * sched/allp.c for what stands in its place.
@@ -21,18 +26,23 @@
 /* Stands for the order that a grace period makes, which ThreadSanitizer does not see in liburcu. */
 extern char rcu_order;
 
+/* In a fork's child, where rcu_synchronize must not be called. */
+extern bool rcu_lost;
+
 /*
  * Lets the calling thread read; takes a mutex that nobody holds for long. liburcu aborts the
  * process if the thread is registered already, so urge_main's caller must not be.
  */
 static inline void rcu_register(void)
 {
-	urcu_memb_register_thread();
+	if (!rcu_lost)
+		urcu_memb_register_thread();
 }
 
 static inline void rcu_unregister(void)
 {
-	urcu_memb_unregister_thread();
+	if (!rcu_lost)
+		urcu_memb_unregister_thread();
 }
 
 /* A read section, a few nanoseconds; nests. What was read in it stays until its end. */

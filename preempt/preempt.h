@@ -105,6 +105,13 @@ bool world_takes_p(struct m *mp);
 /* A P that its owner can't use, with sched.lock, while the world is being stopped. */
 void pstopped(struct p *pp);
 
+/*
+ * Fatal if gp, which forks, has stopped the world: fork takes malloc's locks, which others hold who
+ * stand still. In the child nobody has stopped it.
+ */
+void stw_before_fork(const struct g *gp);
+void stw_after_fork(void);
+
 /* The world is stopped, or being stopped; why, NULL if it is not. */
 bool world_stopping(void);
 const char *world_why(void);

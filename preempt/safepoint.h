@@ -40,4 +40,7 @@ void asyncpreempt(void);
 int text_init(void);
 void text_thread_bounds(uintptr_t *lo, uintptr_t *hi);
 
+/* In a fork's child: nobody changes text. */
+void text_after_fork(void);
+
 #endif

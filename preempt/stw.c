@@ -137,6 +137,21 @@ static void pass_turn(void)
 		goready(next);
 }
 
+void stw_before_fork(const struct g *gp)
+{
+	if (world.owner == gp)
+		fatal("urge: fork while the caller has stopped the world");
+}
+
+void stw_after_fork(void)
+{
+	mutex_init(&world.lock, RANK_WORLD);
+	world.waiting = (struct gqueue){ NULL, NULL };
+	world.owner = NULL;
+	store_rlx_ptr(&world.own, NULL);
+	store_rlx_u32(&world.stopping, 0);
+}
+
 /* ---- stopping ------------------------------------------------------------------------------ */
 
 static void stop_syscalls(void)

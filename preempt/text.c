@@ -189,6 +189,11 @@ void text_thread_bounds(uintptr_t *lo, uintptr_t *hi)
 
 static struct mutex text_lock = MUTEX_INIT(RANK_TEXT);
 
+void text_after_fork(void)
+{
+	mutex_init(&text_lock, RANK_TEXT);
+}
+
 /* What dl_iterate_phdr finds of the module that holds addr. */
 struct module_text {
 	uintptr_t addr;

@@ -29,6 +29,9 @@
  * threads is -EAGAIN then and no abort, no thread is left when urge_main has returned, and any
  * thread may retire a snapshot, registered or not.
  *
+ * In a fork's child there is no RCU (kernelshim/rcu.h). There snapshots are kept, and used again: two
+ * with the same numbers are equal, since all list the Ps in the order in which they were made.
+ *
  * Threads of the program's do not read snapshots (they are not registered, and to register is the
  * program's business); what they call goes over for_each_p.
  */
@@ -59,9 +62,25 @@ static struct {
 	struct atomic_u32 ended;   /* futex: the world whose reclaimer has come to its end */
 } reclaimer;
 
+/* procresize_lock: in a fork's child, those that were replaced. */
+static struct procs *kept;
+
 /* ---- snapshots ----------------------------------------------------------------------------- */
 
-struct procs *procs_new(uint32_t n, uint32_t count)
+/* One that was kept; late readers of it may go on. NULL: there is none like that. */
+static struct procs *take_kept(uint32_t n, uint32_t count)
+{
+	struct procs **at = &kept, *procs;
+
+	while (*at && ((*at)->n != n || (*at)->count != count))
+		at = &(*at)->retired;
+	procs = *at;
+	if (procs)
+		*at = procs->retired;
+	return procs;
+}
+
+static struct procs *make(uint32_t n, uint32_t count)
 {
 	size_t size = round_up(sizeof(struct procs) + count * sizeof(struct p *), vm_page_size());
 	struct procs *procs = vm_reserve(size, vm_page_size());
@@ -79,6 +98,13 @@ struct procs *procs_new(uint32_t n, uint32_t count)
 		procs->p[i++] = pp;
 	}
 	return procs;
+}
+
+struct procs *procs_new(uint32_t n, uint32_t count)
+{
+	struct procs *procs = take_kept(n, count);
+
+	return procs ? procs : make(n, count);
 }
 
 void procs_free(struct procs *procs)
@@ -127,6 +153,11 @@ void procs_publish(struct procs *procs)
 
 	if (!old)
 		return;
+	if (rcu_lost) {
+		old->retired = kept;
+		kept = old;
+		return;
+	}
 	do
 		old->retired = load_rlx_ptr(&reclaimer.retired);
 	while (!cas_ptr(&reclaimer.retired, old->retired, old));
@@ -145,6 +176,22 @@ void p_append(struct p *pp)
 	/* pairs with load_acq in p_first and for_each_p */
 	store_rel_ptr(last_p ? &last_p->next : &first_p, pp);
 	last_p = pp;
+}
+
+/* What the parent's threads were at: snapshots to be freed, a P of which only a part has come along. */
+void procs_after_fork(void)
+{
+	int32_t n = 0;
+
+	last_p = NULL;
+	for_each_p(pp) {
+		if (pp->id != n++ || !pp->timers.heap)
+			break;
+		last_p = pp;
+	}
+	store_rlx_ptr(last_p ? &last_p->next : &first_p, NULL);
+	store_rlx_ptr(&reclaimer.retired, NULL);
+	store_rlx_u32(&reclaimer.alive, procs_current() != NULL);
 }
 
 /* ---- the reclaimer ------------------------------------------------------------------------- */

@@ -68,8 +68,14 @@ void procs_free(struct procs *procs);
 void procs_reclaim_tick(void);
 int64_t procs_reclaim_due(int64_t now);
 
-/* How many there are that have not been freed: 1, after every change for a moment more. */
+/*
+ * How many there are that have not been freed: 1, after every change for a moment more; in a fork's
+ * child one for each two numbers that there have been.
+ */
 uint32_t procs_alive(void);
+
+/* In a fork's child. What the parent had retired is not freed. */
+void procs_after_fork(void);
 
 /* ---- all that were ever made --------------------------------------------------------------- */
 

@@ -29,6 +29,7 @@
 #include "sched/env.h"
 #include "sched/exit.h"
 #include "sched/fatal.h"
+#include "sched/fork.h"
 #include "sched/g.h"
 #include "sched/key.h"
 #include "sched/lock.h"
@@ -50,6 +51,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 
 static struct {
 	int (*fn)(void *);
@@ -191,6 +193,8 @@ static in_urge_entry void main_goroutine(void *unused)
 	(void)unused;
 	if (main_prologue())
 		boot.result = boot.fn(boot.arg);
+	if (forked_from_main())
+		exit(boot.result);
 	keys_destroy();
 	urge_ctx_bind(NULL);
 	world_end();
@@ -222,6 +226,7 @@ int urge_main(int (*fn)(void *), void *arg)
 		return -EINVAL;
 	if (!cas_u32(&sched.phase, PHASE_DOWN, PHASE_BOOT))
 		return -EBUSY;
+	fork_forget();
 	sched.starttime = boot.phase_start = nanotime();
 	boot.fn = fn;
 	boot.arg = arg;

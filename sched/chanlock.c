@@ -23,7 +23,7 @@ noinline void chanlock_slow(struct chanlock *l)
 	add_u32(&chanlock_sleepers, 1);
 	mb_rare(); /* pairs with mb_frequent in chanlock_wake_sleepers */
 	while (!cas_u32(&l->held, 0, 1))
-		futex_wait(&l->held.v, 1, -1);
+		lock_wait(&l->held.v, 1);
 	sub_u32(&chanlock_sleepers, 1);
 }
 
@@ -35,7 +35,7 @@ noinline void chanlock_revoke(struct chanlock *l)
 	for (int i = 0; i < OWNER_SPINS && load_acq_u32(&l->owner_in); i++)
 		cpu_relax();
 	while (load_acq_u32(&l->owner_in)) /* pairs with store_rel in chanlock_release */
-		futex_wait(&l->owner_in.v, 1, -1);
+		lock_wait(&l->owner_in.v, 1);
 	sub_u32(&chanlock_sleepers, 1);
 }
 

@@ -144,9 +144,8 @@ bool gfree_reclaim(void)
 
 void gfree_forget(void)
 {
-	lock(&gfree.lock);
+	mutex_init(&gfree.lock, RANK_GFREE); /* in a fork's child it may be held */
 	memset(gfree.of, 0, sizeof(gfree.of));
-	unlock(&gfree.lock);
 }
 
 /*

@@ -36,7 +36,7 @@ bool gfree_reclaim(void);
 /* The free lists of pp go to the global ones. The owner of pp. */
 void gfpurge(struct p *pp);
 
-/* Forgets all free lists: their slabs are gone. */
+/* Forgets all free lists: their slabs are gone, and nobody else is there. */
 void gfree_forget(void);
 
 /* Changes the status; whoever may do so is the only one (see enum gstatus). */

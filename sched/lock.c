@@ -13,12 +13,25 @@
  */
 #include "sched/lock.h"
 
+#include "kernelshim/clock.h"
 #include "kernelshim/futex.h"
 #include "sched/fatal.h"
+#include "sched/fork.h"
 #include "sched/runtime2.h"
 #include "sched/tls.h"
 
+#include <errno.h>
+
 enum { SPINS = 60 };
+#define ORPHANED INT64_C(10000000000)
+
+void lock_wait(const uint32_t *word, uint32_t value)
+{
+	int64_t deadline = forked() ? nanotime() + ORPHANED : -1;
+
+	if (futex_wait(word, value, deadline) == -ETIMEDOUT)
+		fatal("urge: a thread of the parent held a lock of this object at the fork");
+}
 
 void lock_slow(struct mutex *l)
 {
@@ -28,7 +41,7 @@ void lock_slow(struct mutex *l)
 			return;
 	}
 	while (xchg_u32(&l->state, 2) != 0)
-		futex_wait(&l->state.v, 2, -1);
+		lock_wait(&l->state.v, 2);
 }
 
 void unlock_slow(struct mutex *l)

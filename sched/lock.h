@@ -33,6 +33,12 @@ void lockrank_acquire(uint32_t rank);
 void lockrank_release(uint32_t rank);
 void lockrank_assert_held(const struct mutex *l);
 
+/*
+ * Waits while a lock's word has the value, like futex_wait. In a fork's child what a thread of the
+ * parent had locked stays locked: there a wait that nothing ends is fatal after ten seconds.
+ */
+void lock_wait(const uint32_t *word, uint32_t value);
+
 static inline void lock(struct mutex *l)
 {
 	if (IS_ENABLED(CONFIG_DEBUG))

@@ -88,6 +88,40 @@ void mfree(struct m *mp)
 	unlock(&sched.lock);
 }
 
+static void free_of_thread(struct m *mp, uint32_t id)
+{
+	altstack_forget(&mp->altstack);
+	mp->id = id; /* allocm may have been about to write it */
+	mp->curg = NULL;
+	mp->p = NULL;
+	mfree(mp);
+}
+
+void m_after_fork(struct m *self)
+{
+	sched.midle = sched.mfree = NULL;
+	sched.nmidle = 0;
+	sched.m0 = self;
+	for (uint32_t i = 0; i < load_rlx_u32(&sched.mcount); i++)
+		if (allm[i] && allm[i] != self)
+			free_of_thread(allm[i], i);
+	store_rlx_u32(&sched.nmspinning, 0);
+	store_rlx_u32(&sched.nrevoked, 0);
+	store_rlx_u32(&sched.nmrunning, self != NULL);
+	store_rlx_u32(&sched.nthreads, self != NULL);
+	if (!self)
+		return;
+	self->tid_ = (uint32_t)thread_gettid();
+	store_rlx_u32(&self->tid, self->tid_);
+	store_rlx_u32(&self->preempt, 0);
+	store_rlx_u32(&self->abandon, 0);
+	store_rlx_u32(&self->park, 0);
+	store_rlx_i64(&self->signal_sent, 0); /* signals that were pending are the parent's */
+	self->deferrals = 0;
+	self->exit_since = 0;
+	self->lockranks = 0;
+}
+
 void forEachM(void (*each)(struct m *mp, void *arg), void *arg)
 {
 	uint32_t n = load_rlx_u32(&sched.mcount);
@@ -143,6 +177,8 @@ int minit(struct m *mp, const char *name)
 	mp->g0.tsan_fiber = sanitizer_fiber_self();
 	g0_bounds(&mp->g0);
 	preempt_minit(mp);
+	/* a thread that is cancelled would take a goroutine and a P along */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &mp->cancelstate);
 	thread_set_timer_slack(1);
 	if (name)
 		thread_set_name(name);
@@ -157,6 +193,7 @@ void minit_undo(struct m *mp)
 	setm(NULL);
 	rcu_unregister(); /* before libc runs the destructors of the program's thread-local values */
 	altstack_remove(&mp->altstack);
+	pthread_setcancelstate(mp->cancelstate, NULL);
 }
 
 /* ---- parking ------------------------------------------------------------------------------- */

@@ -28,6 +28,12 @@ void startm(struct p *pp, bool spinning);
  */
 bool stopm(struct m *mp);
 
+/*
+ * In a fork's child: all Ms but self, whose thread is the only one that is left, are without a thread.
+ * NULL: that is no M.
+ */
+void m_after_fork(struct m *self);
+
 /* One M less is running: if it was the last one, that may be a deadlock. */
 void mrunning_less(void);
 
@@ -39,6 +45,9 @@ bool mpark(struct m *mp, int64_t deadline);
 
 /* Starts it, sysmon and the reclaimer, and waits until all run. 0 or -errno. */
 int template_start(void);
+
+/* In a fork's child: there are none, and nobody waits for one. */
+void template_after_fork(void);
 
 /* Ends them; returns when they have ended, but for a reclaimer that has to wait for a reader. */
 void template_stop(void);

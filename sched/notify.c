@@ -212,6 +212,28 @@ int urge_signal_stop(urge_chan *c)
 	return 0;
 }
 
+void notify_after_fork(void)
+{
+	mutex_init(&notify.lock, RANK_NOTIFY);
+	notify.watched = false;
+	notify.nwant = 0;
+	for (uint32_t i = 0; i < CHANNELS; i++)
+		notify.nwant += notify.want[i].chan != NULL;
+}
+
+int notify_watch_again(void)
+{
+	int err = 0;
+
+	lock(&notify.lock);
+	if (notify.nwant > 0)
+		err = watch_eventfd();
+	unlock(&notify.lock);
+	if (!err && load_rlx_u64(&notify_pending)) /* it came when there was no eventfd */
+		eventfd_signal(load_rlx_i32(&notify_eventfd));
+	return err;
+}
+
 void notify_fini(void)
 {
 	lock(&notify.lock);

@@ -280,6 +280,16 @@ int procinit(int n)
 	return 0;
 }
 
+void procresize_after_fork(void)
+{
+	mutex_init(&procresize_lock, RANK_PROCRESIZE);
+	for_each_p(pp)
+		mutex_init(&pp->timers.lock, pp->timers.lock.rank);
+	procs_after_fork();
+	procreset();
+	store_rlx_u32(&maxprocs_mode, MAXPROCS_FIXED);
+}
+
 void procreset(void)
 {
 	struct procs *procs = xchg_ptr(&allp, NULL);

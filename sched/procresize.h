@@ -29,4 +29,7 @@ int procinit(int n);
 /* Return of urge_main: all Ps are nobody's again. No M runs. */
 void procreset(void);
 
+/* The same in a fork's child, whatever other threads were at. GOMAXPROCS then stays as it is set. */
+void procresize_after_fork(void);
+
 #endif

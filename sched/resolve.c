@@ -42,6 +42,7 @@ static struct {
 
 void resolveinit(void)
 {
+	mutex_init(&resolver.lock, RANK_RESOLVER); /* in a fork's child it may be held */
 	resolver.head = NULL; /* those of a former world are gone with their goroutines */
 	resolver.tail = &resolver.head;
 	resolver.workers = 0;

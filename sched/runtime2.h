@@ -177,6 +177,7 @@ enum {
 		2, /* sysmon is about to take the P; whoever clears this decides: see revoke.c */
 	MATTN_REVOKED = 4, /* the P has been taken */
 	MATTN_FENCE = 8,   /* always, where there is no membarrier: a full fence at each entry */
+	MATTN_FORKED = 16, /* in a fork's child: make the world anew; the P is gone: see fork.c */
 };
 
 /* ---- m ------------------------------------------------------------------------------------- */
@@ -197,6 +198,7 @@ struct m {
 	intptr_t eh_at;           /* its __cxa_get_globals, 0 without libstdc++ */
 	uintptr_t tls_lo, tls_hi; /* its static TLS block and thread control block, see preempt/ */
 	pthread_t thread;
+	int cancelstate; /* that it had, see pthread_setcancelstate: off while it is an M */
 	struct altstack altstack;
 	struct g g0; /* the thread's own stack, on which the scheduler runs */
 

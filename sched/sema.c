@@ -189,6 +189,16 @@ void semforget(void)
 	}
 }
 
+void sem_after_fork(void)
+{
+	for (int i = 0; i < SEMROOTS; i++) {
+		struct semroot *root = &semtable[i];
+
+		root->treap = NULL;
+		root->lock = (struct chanlock){ .held = { 0 } };
+	}
+}
+
 /* ---- waiting ------------------------------------------------------------------------------- */
 
 /* On the new side of the switch. When the root is unlocked w may be gone. */

@@ -127,6 +127,9 @@ struct semwaiter *sempop(struct semroot *root, const void *addr);
  */
 void semforget(void);
 
+/* In a fork's child: nobody waits, no thread either. */
+void sem_after_fork(void);
+
 /* Root locked: somebody is queued for addr. */
 bool semqueued(const struct semroot *root, const void *addr);
 

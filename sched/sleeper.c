@@ -43,3 +43,8 @@ int sleeper_sleep(struct sleeper *s, park_unlock_fn join, void *arg, enum waitre
 		gopark(join, arg, reason);
 	return 0;
 }
+
+void sleeper_after_fork(void)
+{
+	store_rlx_u64(&threads, 0);
+}

@@ -62,4 +62,7 @@ int sleeper_sleep(struct sleeper *s, park_unlock_fn join, void *arg, enum waitre
  */
 uint64_t sleeping_threads(void);
 
+/* In a fork's child: none is left. */
+void sleeper_after_fork(void);
+
 #endif

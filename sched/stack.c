@@ -455,6 +455,29 @@ void stack_release_all(bool (*keep)(const struct g *gp))
 	unlock(&stacks.lock);
 }
 
+void stack_after_fork(const struct g *gp)
+{
+	mutex_init(&stacks.lock, RANK_SLABS);
+	memset(stacks.unused, 0, sizeof(stacks.unused));
+	memset(stacks.partial, 0, sizeof(stacks.partial));
+	stacks.crowded = false;
+	for (uint32_t i = 0; i < load_rlx_u32(&stacks.nslabs); i++) {
+		struct slab *s = &stacks.slabs[i];
+		struct g *header = slab_headers(s);
+
+		if (!s->base.v) {
+			s->next = stacks.unused[s->node];
+			stacks.unused[s->node] = s;
+			continue;
+		}
+		s->free = 0;
+		store_rlx_u32(&s->dirty, 0);
+		for (unsigned k = 0; k < s->n; k++)
+			if (&header[k] != gp && load_rlx_u32(&header[k].status) != Gdead)
+				store_rlx_u32(&header[k].status, Gdead);
+	}
+}
+
 void forEachG(bool (*each)(struct g *gp, void *arg), void *arg)
 {
 	uint32_t n = load_acq_u32(&stacks.nslabs); /* pairs with store_rel in slabs_add */

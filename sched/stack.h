@@ -56,6 +56,12 @@ size_t stack_sample(uint32_t node, void **pages, size_t max);
 /* Unmaps every slab in which no goroutine is kept (see urge_main's return). */
 void stack_release_all(bool (*keep)(const struct g *gp));
 
+/*
+ * In a fork's child: all goroutines but gp (NULL: all) are dead. Their stacks are never used again and
+ * never unmapped: gp may have pointers into them.
+ */
+void stack_after_fork(const struct g *gp);
+
 /* Calls each for every goroutine header in use, Gdead ones included, while it returns true. */
 void forEachG(bool (*each)(struct g *gp, void *arg), void *arg);
 

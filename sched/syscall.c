@@ -24,6 +24,7 @@
 #include "sched/boot.h"
 #include "sched/exit.h"
 #include "sched/fatal.h"
+#include "sched/fork.h"
 #include "sched/g.h"
 #include "sched/gqueue.h"
 #include "sched/hog.h"
@@ -102,6 +103,8 @@ static void without_p(struct m *mp, struct g *old)
 {
 	struct p *pp;
 
+	if (unlikely(load_rlx_u32(&mp->attn) & MATTN_FORKED))
+		fork_restart(mp, old);
 	lock(&sched.lock);
 	pp = pidleget(mp->node);
 	unlock(&sched.lock);

@@ -42,6 +42,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 
 #define RETRY_PERIOD INT64_C(100000000)
 #define STARTING_LOOK INT64_C(200000)
@@ -470,6 +471,12 @@ static int start_others(void)
 	else
 		wait_up(3);
 	return err;
+}
+
+void template_after_fork(void)
+{
+	memset(&template, 0, sizeof(template));
+	mutex_init(&template.lock, RANK_TEMPLATE);
 }
 
 int template_start(void)

@@ -238,7 +238,7 @@ bool timer_remove_held(struct timer *t)
 
 	while ((held = load_acq_u32(&t->held)) != 0) /* pairs with xchg in timer_drop */
 		if (held == 2 || cas_u32(&t->held, 1, 2))
-			futex_wait(&t->held.v, 2, -1);
+			lock_wait(&t->held.v, 2);
 	return was_set;
 }
 

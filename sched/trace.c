@@ -225,6 +225,16 @@ int urge_trace_stop(void)
 	return urge_blocking(finish, NULL);
 }
 
+void trace_after_fork(void)
+{
+	store_rlx_u32(&trace_on, 0);
+	mutex_init(&traced.lock, RANK_TRACE);
+	if (load_rlx_u32(&traced.state) == TRACE_RUNS)
+		sys_call1(SYS_close, traced.fd);
+	store_rlx_u32(&traced.state, TRACE_IDLE);
+	traced.pool = NULL; /* it may be about to be unmapped: left alone */
+}
+
 void trace_fini(void)
 {
 	uint32_t state = load_acq_u32(&traced.state); /* pairs with finish */

@@ -108,6 +108,9 @@ static inline void trace_runnable(const struct m *mp, const struct g *gp, enum t
 /* urge_main's end: a trace that still runs is written. On the calling thread, when all others are gone. */
 void trace_fini(void);
 
+/* In a fork's child, at once: a trace is the parent's. */
+void trace_after_fork(void);
+
 /*
  * Writes n events, in any order, empty ones among them, as JSON to fd. dropped: how many more there
  * were. 0 or -errno: of write, or -ENOMEM. Not in the runtime: it allocates.

@@ -55,6 +55,26 @@ TEST(Examples, KilloneEndsAThread)
 	EXPECT_EQ("", killone.err);
 }
 
+/* Five at a time: those that sleep for a second end together. */
+TEST(Examples, SpawnRunsProgramsAndTellsHowTheyEnd)
+{
+	std::string five;
+
+	for (int i = 0; i < 5; i++)
+		five += "heard\n[exit status 0]\n";
+	Outcome spawn = in_child(program("examples/spawn", { "sh", "-c", "sleep 1; echo heard" }));
+	EXPECT_EXITED(0, spawn);
+	EXPECT_EQ(five, spawn.out);
+
+	Outcome killed = in_child(program("examples/spawn", { "sh", "-c", "kill -9 $$" }));
+	EXPECT_EXITED(1, killed);
+	EXPECT_SAYS("[killed by signal 9]\n", killed.out);
+
+	Outcome missing = in_child(program("examples/spawn", { "/nonexistent/program" }));
+	EXPECT_EXITED(1, missing);
+	EXPECT_SAYS("No such file or directory\n", missing.out);
+}
+
 TEST(Examples, TheWorldStopsBesideAnEndlessLoop)
 {
 	if (sanitized())
