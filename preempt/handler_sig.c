@@ -127,6 +127,7 @@ static void preempt_sig(struct m *mp, void *ucontext, bool discard)
 
 	if (reason == MOVE) {
 		mp->deferrals = 0;
+		mp->preempted = WAY_INJECTED;
 		add_u64(&preempt_counters.injected, 1);
 		sigframe_inject_call_sig(ucontext, asyncpreempt);
 		return;

@@ -64,7 +64,7 @@ static struct m *pop_sig(struct p *pp)
 }
 
 /* The goroutine into the queue, the P to another M. False: there is none. */
-static bool hand_over_sig(struct m *mp, struct g *gp, struct p *pp)
+static bool hand_over_sig(struct m *mp, struct g *gp, struct p *pp, int64_t asked)
 {
 	bool others = !runqempty(pp) || globrunqsize() > 0;
 	uint32_t parked = parkedsize();
@@ -80,6 +80,7 @@ static bool hand_over_sig(struct m *mp, struct g *gp, struct p *pp)
 		return false;
 	give_up_p_sig(mp, pp);
 	push_sig(gp, pp);
+	preempt_passes_on(next, asked, WAY_PARKED);
 	next->nextp = pp;
 	mwake(next);
 	return true;
@@ -87,6 +88,7 @@ static bool hand_over_sig(struct m *mp, struct g *gp, struct p *pp)
 
 bool park_sig(struct m *mp, const void *ucontext)
 {
+	int64_t asked = load_rlx_i64(&mp->asked);
 	struct g *gp = mp->curg;
 	bool parked = true;
 	struct p *pp;
@@ -96,24 +98,31 @@ bool park_sig(struct m *mp, const void *ucontext)
 	pp = revoke_settle(mp) ? mp->p : NULL;
 	mp->parked_at = ucontext;
 	trace(mp, TRACE_GO_PARK, gp->goid, 0);
+	/* before it is queued: who hands it a P writes these */
+	store_rlx_i64(&mp->asked, 0);
+	store_rlx_u32(&mp->preempt, 0);
 	if (load_rlx_u32(&mp->attn) & MATTN_ENDED)
 		parked = false;
 	else if (!pp || world_takes_p(mp))
 		push_sig(gp, NULL); /* without a P, or its P stops with the world */
 	else
-		parked = hand_over_sig(mp, gp, pp);
+		parked = hand_over_sig(mp, gp, pp, asked);
 	if (parked) {
 		/* pairs with mb_rare in findrunnable and in sysmon: the goroutine is queued */
 		smp_mb();
 		if (load_rlx_u32(&sched.npidle) > 0 || load_rlx_u32(&sysmon_watching) == 0)
 			waitpoint_kick(&sysmon_point);
-		store_rlx_u32(&mp->preempt, 0);
 		mpark(mp, INT64_MAX);
 		gp->bound &= (uint8_t)~BOUND_PARKED;
 		pp = mp->nextp;
 		mp->nextp = NULL;
 		if (pp)
 			acquirep(mp, pp);
+		if (load_rlx_u32(&mp->preempt))
+			preempt_answered(mp);
+	} else {
+		store_rlx_i64(&mp->asked, asked);
+		store_rlx_u32(&mp->preempt, 1);
 	}
 	mp->parked_at = NULL;
 	trace_go_start(mp, gp);

@@ -58,6 +58,36 @@ enum { DEFERRALS_MAX = 2 };
 /* gp, which runs on mp, ends: it holds nothing of the thread any more. */
 void pins_clear(struct m *mp, struct g *gp);
 
+/* ---- how long it takes ---------------------------------------------------------------------- */
+
+/* How a goroutine was stopped whose successor on the P does not run yet. */
+enum preempt_way {
+	WAY_NONE, /* by itself: nothing is measured */
+	WAY_INJECTED,
+	WAY_PARKED,
+	WAY_DEFERRED, /* at its next exit from the runtime */
+	WAYS,
+};
+
+/* From the first request until the next goroutine runs, by enum preempt_way; whoever runs it adds. */
+extern struct timehist preempt_latency[WAYS];
+
+/* The measurement goes on with the P, which the caller is about to give to an M that sleeps. */
+static inline void preempt_passes_on(struct m *to, int64_t asked, enum preempt_way way)
+{
+	if (way == WAY_NONE)
+		return;
+	store_rlx_i64(&to->asked, asked);
+	to->preempted = (uint8_t)way;
+	store_rlx_u32(&to->preempt, 1);
+}
+
+/*
+ * Another goroutine is about to run on the calling thread's mp, of which mp->preempt was asked to make
+ * room: takes the request back, and measures. Signal-safe.
+ */
+void preempt_answered(struct m *mp);
+
 /* ---- counters ------------------------------------------------------------------------------ */
 
 struct preempt_counters {

@@ -34,6 +34,7 @@
 #include "sched/urge.h"
 
 struct preempt_counters preempt_counters;
+struct timehist preempt_latency[WAYS];
 
 /* why: 0, SIGNAL_SEEN_RUNNING, or SIGNAL_EVEN_IN_CALL. */
 static void signalM(struct m *mp, int64_t why)
@@ -71,20 +72,39 @@ void preempt_wait_out(const struct m *mp)
 		sys_call0(SYS_sched_yield); /* it comes on the way out of the kernel */
 }
 
+/* The flag for the exits from the runtime. The first time that it is set counts. */
+static void ask(struct m *mp)
+{
+	if (load_rlx_i64(&mp->asked) == 0)
+		store_rlx_i64(&mp->asked, nanotime());
+	store_rlx_u32(&mp->preempt, 1);
+}
+
+void preempt_answered(struct m *mp)
+{
+	int64_t asked = load_rlx_i64(&mp->asked);
+
+	if (mp->preempted != WAY_NONE && asked != 0)
+		timehist_add(&preempt_latency[mp->preempted], nanotime() - asked);
+	mp->preempted = WAY_NONE;
+	store_rlx_i64(&mp->asked, 0);
+	store_rlx_u32(&mp->preempt, 0);
+}
+
 void preemptone(struct p *pp, bool seen_running)
 {
 	struct m *mp = load_rlx_ptr(&pp->m);
 
 	if (!mp || !__atomic_load_n(&mp->curg, __ATOMIC_RELAXED))
 		return;
-	store_rlx_u32(&mp->preempt, 1);
+	ask(mp);
 	if (text.policy != URGE_PREEMPT_OFF)
 		signalM(mp, seen_running ? SIGNAL_SEEN_RUNNING : 0);
 }
 
 void preempt_stray(struct m *mp, bool seen_running)
 {
-	store_rlx_u32(&mp->preempt, 1);
+	ask(mp);
 	if (text.policy != URGE_PREEMPT_OFF)
 		signalM(mp, seen_running ? SIGNAL_SEEN_RUNNING : 0);
 }
@@ -125,7 +145,8 @@ void asyncpreempt2(void)
 	barrier();
 	if (load_rlx_u32(&mp->attn) & MATTN_ENDED) /* as in enter */
 		world_ended(mp);
-	revoke_settle(mp); /* without a P it can be queued just as well */
+	if (!revoke_settle(mp)) /* without a P it can be queued just as well, and nobody follows */
+		mp->preempted = WAY_NONE;
 	gopreempt();
 	__atomic_store_n(&getm()->locks, 0, __ATOMIC_RELEASE); /* pairs with load_acq in revoke */
 }

@@ -45,6 +45,8 @@ static void hand_to_its_m(struct g *gp, struct p *pp)
 
 void startlockedm(struct m *mp, struct g *gp)
 {
+	preempt_passes_on(load_rlx_ptr(&gp->m), load_rlx_i64(&mp->asked), mp->preempted);
+	mp->preempted = WAY_NONE;
 	hand_to_its_m(gp, releasep(mp));
 }
 

@@ -99,6 +99,21 @@ static void read_pauses(struct urge_metric *metric)
 	add_histogram(metric->value.h, &stw_times.total);
 }
 
+static void read_preempt_deferred(struct urge_metric *metric)
+{
+	add_histogram(metric->value.h, &preempt_latency[WAY_DEFERRED]);
+}
+
+static void read_preempt_injected(struct urge_metric *metric)
+{
+	add_histogram(metric->value.h, &preempt_latency[WAY_INJECTED]);
+}
+
+static void read_preempt_parked(struct urge_metric *metric)
+{
+	add_histogram(metric->value.h, &preempt_latency[WAY_PARKED]);
+}
+
 #define READ(name, expression)                                                                     \
 	static void read_##name(struct urge_metric *metric)                                        \
 	{                                                                                          \

@@ -30,6 +30,9 @@
 	X("/sched/nodes/*/steals/remote:goroutines", URGE_METRIC_UINT64, read_node_steals_remote)  \
 	X("/sched/pauses/stopping/other:seconds", URGE_METRIC_HISTOGRAM, read_stopping)            \
 	X("/sched/pauses/total/other:seconds", URGE_METRIC_HISTOGRAM, read_pauses)                 \
+	X("/sched/preempt/deferred:seconds", URGE_METRIC_HISTOGRAM, read_preempt_deferred)         \
+	X("/sched/preempt/injected:seconds", URGE_METRIC_HISTOGRAM, read_preempt_injected)         \
+	X("/sched/preempt/parked:seconds", URGE_METRIC_HISTOGRAM, read_preempt_parked)             \
 	X("/sched/threads/total:threads", URGE_METRIC_UINT64, read_threads)
 
 #endif

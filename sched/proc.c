@@ -32,6 +32,7 @@
 #include "sched/proc.h"
 
 #include "kernelshim/membarrier.h"
+#include "preempt/preempt.h"
 #include "sched/allp.h"
 #include "sched/fatal.h"
 #include "sched/findrunnable.h"
@@ -86,10 +87,13 @@ void leave_preempted(struct m *mp)
 {
 	struct g *gp = mp->curg;
 
-	store_rlx_u32(&mp->preempt, 0);
 	/* with a lock of the thread's it stays where others can't queue up behind it meanwhile */
-	if (gp->nopreempt || gp->attr & GATTR_NOPREEMPT || mp->pins > 0)
+	if (gp->nopreempt || gp->attr & GATTR_NOPREEMPT || mp->pins > 0) {
+		store_rlx_i64(&mp->asked, 0);
+		store_rlx_u32(&mp->preempt, 0);
 		return;
+	}
+	mp->preempted = WAY_DEFERRED;
 	count(mp->p, deferred, 1);
 	__atomic_store_n(&mp->locks, 1, __ATOMIC_RELAXED);
 	gopreempt();
@@ -157,7 +161,7 @@ static inline __attribute__((always_inline)) void start_running(struct m *mp, st
 	latency_end(pp, gp);
 	casgstatus(gp, Grunnable, Grunning);
 	if (unlikely(load_rlx_u32(&mp->preempt)))
-		store_rlx_u32(&mp->preempt, 0); /* it meant the former one */
+		preempt_answered(mp); /* it meant the former one */
 	if (unlikely(load_rlx_i64(&pp->timers.minwhen) < load_rlx_i64(&sysmon_point.until)))
 		timers_cover(load_rlx_i64(&pp->timers.minwhen));
 }

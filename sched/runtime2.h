@@ -237,8 +237,10 @@ struct m {
 	struct atomic_u32 tid;         /* 0 when no thread is behind it */
 	struct atomic_u32 generation;  /* counts the threads that it has had */
 	struct atomic_i64 signal_sent; /* when the pending request was sent, and bits; 0: none */
-	int64_t exit_since;            /* sysmon, at the return of urge_main: see exit.c */
-	int64_t stray_cpu; /* sysmon: CPU time when it was last seen blocked, without a P */
+	struct atomic_i64 asked; /* when its goroutine was first asked to stop, 0: it was not */
+	uint8_t preempted;       /* the owner, or who gives it a P: enum preempt_way */
+	int64_t exit_since;      /* sysmon, at the return of urge_main: see exit.c */
+	int64_t stray_cpu;       /* sysmon: CPU time when it was last seen blocked, without a P */
 } cacheline_aligned;
 
 /* ---- p ------------------------------------------------------------------------------------- */

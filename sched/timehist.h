@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A histogram of durations: four buckets for each doubling from 64 ns to 17 s, and one for what is
- * shorter and one for what is longer. One thread at a time records; everybody may read meanwhile
- * and sees each count, if not all of them at one instant.
+ * shorter and one for what is longer. One thread at a time records, or all add; everybody may read
+ * meanwhile and sees each count, if not all of them at one instant.
  */
 #ifndef URGE_SCHED_TIMEHIST_H
 #define URGE_SCHED_TIMEHIST_H
@@ -45,6 +45,12 @@ static inline void timehist_record(struct timehist *h, int64_t ns)
 	struct atomic_u64 *count = &h->count[timehist_bucket(ns)];
 
 	store_rlx_u64(count, load_rlx_u64(count) + 1);
+}
+
+/* The same for any number of threads at a time. */
+static inline void timehist_add(struct timehist *h, int64_t ns)
+{
+	add_u64(&h->count[timehist_bucket(ns)], 1);
 }
 
 #endif

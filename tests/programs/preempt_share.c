@@ -166,6 +166,25 @@ static void direct(void)
 	}
 }
 
+/* Nearly each of these was timed: not if the next goroutine runs by other ways, as at an end. */
+static void check_times(uint64_t moved)
+{
+	struct urge_histogram h;
+	struct urge_metric metric = { .name = "/sched/preempt/injected:seconds", .value.h = &h };
+	uint64_t timed = 0, half = 0;
+	unsigned i = 0;
+
+	CHECK(urge_metrics_read(&metric, 1) == 1, "");
+	for (unsigned b = 0; b < URGE_HISTOGRAM_BUCKETS; b++)
+		timed += h.counts[b];
+	while (half * 2 < timed)
+		half += h.counts[i++];
+	printf("%llu moved, %llu timed, half within %g us\n", (unsigned long long)moved,
+	       (unsigned long long)timed, h.bounds[i] * 1e6);
+	CHECK(timed <= moved && timed * 100 >= moved * 95, "");
+	CHECK(h.bounds[i] < 5e-3, "%g s", h.bounds[i]);
+}
+
 int main(void)
 {
 	begin((int64_t)env_number("SECONDS", 120));
@@ -176,5 +195,6 @@ int main(void)
 		STORE(there, 0);
 		run_both(start, direct);
 	}
+	check_times(injected());
 	return finish();
 }

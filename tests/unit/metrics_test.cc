@@ -241,3 +241,36 @@ TEST(Metrics, PausesAreThoseOfTheStoppedWorld)
 			  return 0;
 		  }));
 }
+
+/* From the request until the next goroutine runs, by what became of the request. */
+TEST(Metrics, PreemptionsAreTimed)
+{
+	for (int policy : { URGE_PREEMPT_PARK, URGE_PREEMPT_OFF }) {
+		EXPECT_EQ(0, urge_set_preempt(policy));
+		EXPECT_EQ(0, run_main([policy] {
+				  const char *name = policy == URGE_PREEMPT_OFF
+							     ? "/sched/preempt/deferred:seconds"
+							     : "/sched/preempt/parked:seconds";
+				  uint64_t before = total(read_histogram(name));
+				  std::atomic<bool> end{ false };
+				  urge_sem calls;
+
+				  urge_sem_init(&calls, 1);
+				  urge_gomaxprocs(1);
+				  urge_set_time_slice(URGE_MS);
+				  for (int i = 0; i < 2; i++)
+					  go([&, policy] {
+						  while (!end)
+							  if (policy == URGE_PREEMPT_OFF)
+								  urge_sem_try_acquire(&calls);
+					  });
+				  EXPECT_TRUE(eventually([&] {
+					  return total(read_histogram(name)) >= before + 20;
+				  }));
+				  end = true;
+				  EXPECT_TRUE(eventually([] { return urge_num_goroutine() == 1; }));
+				  return 0;
+			  }));
+	}
+	EXPECT_EQ(0, urge_set_preempt(URGE_PREEMPT_AUTO));
+}
