@@ -259,8 +259,8 @@ $(BUILD)/liburge-pins.so: $(PINS) $(BUILD)/liburge.so
 	$(call say,LINK,$@)$(link-c) -shared -Wl,-soname,liburge-pins.so -Wl,-z,now -Wl,-z,relro \
 		$(filter %.o,$^) -L$(BUILD) -lurge -Wl,-rpath,'$$ORIGIN'
 
-$(BUILD)/urge-bench: $(BENCH_OBJECTS) $(BUILD)/liburge.a $(BUILD)/.objects
-# It shows inner parts of the library as well.
+# Both show, and measure, inner parts of the library as well.
+$(BUILD)/urge-bench: $(BENCH_OBJECTS) $(BUILD)/liburge-internal.a $(BUILD)/.objects
 $(BUILD)/urge-lab: $(LAB_OBJECTS) $(BUILD)/bench.a $(BUILD)/liburge-internal.a $(BUILD)/.objects
 $(EXAMPLES) $(TEST_PROGRAMS): %: %.o $(BUILD)/liburge.a
 $(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES) $(TEST_PROGRAMS):

@@ -28,6 +28,7 @@ static const struct workload *const workloads[] = {
 	&timer_1s_workload,
 	&preempt_sleep_workload,
 	&preempt_poll_workload,
+	&preempt_lat_workload,
 	&preempt_thr_workload,
 	&idle_park_workload,
 	&idle_one_workload,

@@ -20,8 +20,9 @@ extern const struct workload mem_100k_workload, mem_100k_s64k_workload;
 extern const struct workload mem_1m_workload, mem_1m_s64k_workload;
 /* timer.c */
 extern const struct workload timer_workload, timer_1s_workload;
-/* preempt.c, preempt_thr.c */
-extern const struct workload preempt_sleep_workload, preempt_poll_workload, preempt_thr_workload;
+/* preempt.c, preempt_lat.c, preempt_thr.c */
+extern const struct workload preempt_lat_workload, preempt_sleep_workload, preempt_poll_workload,
+	preempt_thr_workload;
 /* idle.c */
 extern const struct workload idle_park_workload, idle_one_workload, idle_tick_workload;
 /* resize.c */
