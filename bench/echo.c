@@ -6,6 +6,7 @@
  *	core0.loops2	the same, with two tight loops in the server
  *	both		the server has all CPUs, the load's too
  *	both.loops2	the same, with two tight loops
+ *	*.loops2.libc	with two loops in libc (bench/loops.h) instead
  *	C_epoll.core0	no runtime: a loop around epoll_wait on the first CPU, what the kernel takes
  *
  * After 0.5 s come windows of 2 s, of 3 s with loops; one is a repetition.
@@ -39,7 +40,7 @@
 #include <unistd.h>
 
 /* Parameters of the workloads. */
-enum { LOOPS = 1, BOTH_CPUS = 2, EPOLL = 4 };
+enum { LOOPS = 1, BOTH_CPUS = 2, EPOLL = 4, IN_LIBC = 8 };
 enum { LOOP_COUNT = 2, MESSAGE = 64, EVENTS = 64 };
 
 static int check(int result, const char *what)
@@ -53,6 +54,7 @@ static int check(int result, const char *what)
 struct server {
 	uint16_t port;
 	unsigned loops;
+	enum loop_kind kind;
 };
 
 static void echo(void *arg)
@@ -70,7 +72,7 @@ static void echo(void *arg)
 static int serve(void *arg)
 {
 	const struct server *server = arg;
-	struct loops loops = { 0 };
+	struct loops loops = { .kind = server->kind };
 	char port[8];
 
 	snprintf(port, sizeof(port), "%u", server->port);
@@ -234,7 +236,11 @@ static void report(const struct bench_run *run, const struct echo_window *window
 static int measure(const struct bench_run *run)
 {
 	long parameter = run->workload->parameter;
-	struct server server = { free_port(), parameter & LOOPS ? LOOP_COUNT : 0 };
+	struct server server = {
+		.port = free_port(),
+		.loops = parameter & LOOPS ? LOOP_COUNT : 0,
+		.kind = parameter & IN_LIBC ? LOOP_LIBC : LOOP_TIGHT,
+	};
 	int64_t length = (parameter & LOOPS ? 3 : 2) * URGE_S;
 	struct echo_window window;
 	int input[2];
@@ -280,3 +286,7 @@ const struct workload echo_both_workload =
 	ECHO_WORKLOAD("both", 2, "TCP echo, the server on all CPUs", BOTH_CPUS);
 const struct workload echo_both_loops2_workload = ECHO_WORKLOAD(
 	"both.loops2", 2, "the same with two tight loops in the server", LOOPS | BOTH_CPUS);
+const struct workload echo_core0_loops2_libc_workload =
+	ECHO_WORKLOAD("core0.loops2.libc", 1, "the same with two loops in libc", LOOPS | IN_LIBC);
+const struct workload echo_both_loops2_libc_workload = ECHO_WORKLOAD(
+	"both.loops2.libc", 2, "the same with two loops in libc", LOOPS | BOTH_CPUS | IN_LIBC);

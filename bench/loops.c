@@ -44,11 +44,49 @@ noinline uint64_t tight_loop_turns(uint64_t turns)
 	return x;
 }
 
+static void libc_turn(uint64_t n)
+{
+	char text[64];
+	char *volatile copy = malloc(n % 1000 + sizeof(text));
+
+	snprintf(text, sizeof(text), "%llu %g", (unsigned long long)n, (double)n / 3);
+	if (copy)
+		memcpy(copy, text, sizeof(text));
+	free(copy);
+}
+
+static void malloc_turn(uint64_t n)
+{
+	char *volatile block = malloc(n % 4000 + 2000);
+
+	free(block);
+}
+
+void loop_turns(enum loop_kind kind, uint64_t turns)
+{
+	if (kind == LOOP_TIGHT)
+		tight_loop_turns(turns);
+	else
+		for (uint64_t n = 0; n < turns; n++)
+			kind == LOOP_LIBC ? libc_turn(n) : malloc_turn(n);
+}
+
+static uint64_t loop_until(enum loop_kind kind, const uint32_t *stop)
+{
+	uint64_t turns = 0;
+
+	if (kind == LOOP_TIGHT)
+		return tight_loop(stop);
+	while (__atomic_load_n(stop, __ATOMIC_RELAXED) == 0)
+		kind == LOOP_LIBC ? libc_turn(turns++) : malloc_turn(turns++);
+	return turns;
+}
+
 static void loop(void *arg)
 {
 	struct loop *own = arg;
 
-	own->turns = tight_loop(&own->all->stop);
+	own->turns = loop_until(own->all->kind, &own->all->stop);
 	urge_waitgroup_done(&own->all->running);
 }
 

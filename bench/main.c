@@ -30,6 +30,10 @@ static const struct workload *const workloads[] = {
 	&preempt_poll_workload,
 	&preempt_lat_workload,
 	&preempt_thr_workload,
+	&preempt_sleep_libc_workload,
+	&preempt_poll_libc_workload,
+	&preempt_thr_libc_workload,
+	&preempt_malloc_workload,
 	&idle_park_workload,
 	&idle_one_workload,
 	&idle_tick_workload,
@@ -43,6 +47,8 @@ static const struct workload *const workloads[] = {
 	&echo_core0_loops2_workload,
 	&echo_both_workload,
 	&echo_both_loops2_workload,
+	&echo_core0_loops2_libc_workload,
+	&echo_both_loops2_libc_workload,
 	NULL,
 };
 

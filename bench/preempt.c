@@ -8,6 +8,12 @@
  * which sleeps for 1 to 5 ms, writes the time, and waits for a byte. Lateness = now - that time. The
  * twin is w09_preempt -mode poll.
  *
+ * preempt.sleep.libc, preempt.poll.libc: the same beside 4 loops in libc (bench/loops.h), without a
+ * twin.
+ *
+ * preempt.malloc: beside 4 loops of malloc and free, the goroutine sleeps 1 ms and calls malloc; not its
+ * lateness is taken, but how long the call lasts: whoever holds the arena's lock may be stopped.
+ *
  * preempt.sleep.thread, preempt.poll.thread: in between, with the same loops running, windows of
  * 0.5 s in which not the goroutine but a thread that the runtime knows nothing of sleeps 1 ms by
  * clock_nanosleep: what the kernel gives on this machine at this moment. The two take turns, because
@@ -36,7 +42,8 @@ struct measurement {
 	/* constant */
 	const struct bench_run *run;
 	int64_t (*lateness)(const struct measurement *m); /* of one wake-up of the goroutine */
-	int writer;                                       /* the socket of preempt.poll */
+	enum loop_kind loops;
+	int writer; /* the socket of preempt.poll */
 	/* goroutine 1 hands a window to the thread with `turn`, the thread gives it back */
 	sem_t turn;
 	urge_waitgroup turn_over;
@@ -50,6 +57,20 @@ static int64_t goroutine_sleep(const struct measurement *m)
 	(void)m;
 	urge_sleep(URGE_MS);
 	return urge_now() - start - URGE_MS;
+}
+
+static int64_t goroutine_malloc(const struct measurement *m)
+{
+	char *volatile block;
+	int64_t start, end;
+
+	(void)m;
+	urge_sleep(URGE_MS);
+	start = urge_now();
+	block = malloc(3000);
+	end = urge_now();
+	free(block);
+	return end - start;
 }
 
 static int64_t thread_sleep(const struct measurement *m)
@@ -104,7 +125,7 @@ static void measure(struct measurement *m, unsigned count, int64_t window)
 	unsigned n = m->run->reps;
 	struct samples *goroutine = calloc(n, sizeof(*goroutine)),
 		       *thread = calloc(n, sizeof(*thread));
-	struct loops loops = { 0 };
+	struct loops loops = { .kind = m->loops };
 	char stem[48];
 
 	bench_check(goroutine && thread ? 0 : -ENOMEM, m->run->workload->name);
@@ -133,8 +154,11 @@ static void measure(struct measurement *m, unsigned count, int64_t window)
 
 static int measure_all(void *arg)
 {
-	measure(arg, 0, 500 * URGE_MS);
-	measure(arg, 4, 1500 * URGE_MS);
+	struct measurement *m = arg;
+
+	if (m->loops == LOOP_TIGHT) /* without loops it is the same */
+		measure(m, 0, 500 * URGE_MS);
+	measure(m, 4, 1500 * URGE_MS);
 	return 0;
 }
 
@@ -153,7 +177,22 @@ static int measure_beside_thread(struct measurement *m)
 
 static int preempt_sleep(const struct bench_run *run)
 {
-	struct measurement m = { .run = run, .lateness = goroutine_sleep };
+	struct measurement m = {
+		.run = run,
+		.lateness = goroutine_sleep,
+		.loops = (enum loop_kind)run->workload->parameter,
+	};
+
+	return measure_beside_thread(&m);
+}
+
+static int preempt_malloc(const struct bench_run *run)
+{
+	struct measurement m = {
+		.run = run,
+		.lateness = goroutine_malloc,
+		.loops = LOOP_MALLOC,
+	};
 
 	return measure_beside_thread(&m);
 }
@@ -178,7 +217,11 @@ static _Noreturn void write_stamps(int fd)
 
 static int preempt_poll(const struct bench_run *run)
 {
-	struct measurement m = { .run = run, .lateness = goroutine_poll };
+	struct measurement m = {
+		.run = run,
+		.lateness = goroutine_poll,
+		.loops = (enum loop_kind)run->workload->parameter,
+	};
 	int fds[2];
 	pid_t pid;
 
@@ -208,6 +251,21 @@ static const char *const poll_figures[] = {
 	BENCH_DISTRIBUTION("preempt.poll.thread.loops4.*"),
 	NULL,
 };
+static const char *const sleep_libc_figures[] = {
+	BENCH_DISTRIBUTION("preempt.sleep.libc.loops4.*"),
+	BENCH_DISTRIBUTION("preempt.sleep.libc.thread.loops4.*"),
+	NULL,
+};
+static const char *const poll_libc_figures[] = {
+	BENCH_DISTRIBUTION("preempt.poll.libc.loops4.*"),
+	BENCH_DISTRIBUTION("preempt.poll.libc.thread.loops4.*"),
+	NULL,
+};
+static const char *const malloc_figures[] = {
+	BENCH_DISTRIBUTION("preempt.malloc.loops4.*"),
+	BENCH_DISTRIBUTION("preempt.malloc.thread.loops4.*"),
+	NULL,
+};
 
 const struct workload preempt_sleep_workload = {
 	.name = "preempt.sleep",
@@ -224,4 +282,30 @@ const struct workload preempt_poll_workload = {
 	.figures = poll_figures,
 	.seconds = 30,
 	.process = preempt_poll,
+};
+const struct workload preempt_sleep_libc_workload = {
+	.name = "preempt.sleep.libc",
+	.what = "preempt.sleep beside 4 loops in libc",
+	.procs = bench_procs_1_2,
+	.figures = sleep_libc_figures,
+	.seconds = 30,
+	.parameter = LOOP_LIBC,
+	.process = preempt_sleep,
+};
+const struct workload preempt_poll_libc_workload = {
+	.name = "preempt.poll.libc",
+	.what = "preempt.poll beside 4 loops in libc",
+	.procs = bench_procs_1_2,
+	.figures = poll_libc_figures,
+	.seconds = 30,
+	.parameter = LOOP_LIBC,
+	.process = preempt_poll,
+};
+const struct workload preempt_malloc_workload = {
+	.name = "preempt.malloc",
+	.what = "how long malloc takes in a goroutine that wakes beside 4 loops of malloc",
+	.procs = bench_procs_1_2,
+	.figures = malloc_figures,
+	.seconds = 30,
+	.process = preempt_malloc,
 };

@@ -12,6 +12,8 @@
  * A round of the three gives kept = on / off and control = control / off in percent; the order
  * within a round rotates. .cpu is the same by CPU time.
  *
+ * preempt.thr.libc: the same with loops in libc (bench/loops.h), M / 200 turns each.
+ *
  * In the twin, w09_preempt -mode thr, the slice is 10 ms and cannot be changed: its 100 - loss_wall
  * is slice10ms.kept.
  */
@@ -31,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOPS = 4, TURNS_PER_P = 100000000, MAX_THREADS = 8 };
+enum { LOOPS = 4, TURNS_PER_P = 100000000, TURNS_PER_P_LIBC = TURNS_PER_P / 200, MAX_THREADS = 8 };
 
 static const struct {
 	const char *name;
@@ -46,6 +48,7 @@ static const struct {
 
 struct cell {
 	/* constant */
+	enum loop_kind kind;
 	uint64_t turns; /* of each loop */
 	int64_t slice;  /* 0: preemption off */
 	/* the loops */
@@ -65,7 +68,7 @@ static void loop(void *arg)
 {
 	struct cell *cell = arg;
 
-	tight_loop_turns(cell->turns);
+	loop_turns(cell->kind, cell->turns);
 	urge_waitgroup_done(&cell->running);
 }
 
@@ -120,7 +123,7 @@ static void *control_thread(void *arg)
 
 	start_timer(control);
 	for (unsigned i = control->index; i < LOOPS; i += control->count)
-		tight_loop_turns(control->cell->turns);
+		loop_turns(control->cell->kind, control->cell->turns);
 	return NULL;
 }
 
@@ -148,9 +151,11 @@ static int run_threads(const struct cell *cell, unsigned count)
 /* The cell's text is "off", "on SLICE" or "control SLICE". */
 static int run_cell(const struct bench_run *run)
 {
-	struct cell cell = { .turns = (uint64_t)TURNS_PER_P * run->procs };
+	struct cell cell = { .kind = (enum loop_kind)run->workload->parameter };
 	char kind[16];
 
+	cell.turns =
+		(uint64_t)run->procs * (cell.kind == LOOP_LIBC ? TURNS_PER_P_LIBC : TURNS_PER_P);
 	sscanf(run->cell, "%15s %" SCNd64, kind, &cell.slice);
 	if (!strcmp(kind, "control"))
 		return run_threads(&cell, run->procs);
@@ -185,7 +190,7 @@ static void report(const struct bench_run *run, const char *slice, const char *w
 {
 	char stem[64];
 
-	snprintf(stem, sizeof(stem), "preempt.thr.%s.%s", slice, what);
+	snprintf(stem, sizeof(stem), "%s.%s.%s", run->workload->name, slice, what);
 	bench_sample(run, stem, "", 100 * rate.wall / off.wall, "%");
 	bench_sample(run, stem, ".cpu", 100 * rate.cpu / off.cpu, "%");
 }
@@ -218,11 +223,27 @@ static const char *const figures[] = {
 	NULL,
 };
 
+static const char *const libc_figures[] = {
+	SLICE("preempt.thr.libc.slice10ms"),
+	SLICE("preempt.thr.libc.slice1ms"),
+	SLICE("preempt.thr.libc.slice100us"),
+	NULL,
+};
+
 const struct workload preempt_thr_workload = {
 	.name = "preempt.thr",
 	.what = "throughput that 4 tight loops keep under preemption, and under empty signals",
 	.procs = bench_procs_1_2,
 	.figures = figures,
 	.seconds = 60,
+	.process = preempt_thr,
+};
+const struct workload preempt_thr_libc_workload = {
+	.name = "preempt.thr.libc",
+	.what = "the same with loops in libc",
+	.procs = bench_procs_1_2,
+	.figures = libc_figures,
+	.seconds = 60,
+	.parameter = LOOP_LIBC,
 	.process = preempt_thr,
 };

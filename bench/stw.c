@@ -4,7 +4,7 @@
  * return, 200 times a repetition. Before each stop the caller spins for 200 us, so that the other Ps
  * are really running loops again; after every 20 it yields.
  *	stw.stop.loops4		4 tight loops
- *	stw.stop.libc.loops4	2 of them are inside libc instead: malloc, free and snprintf
+ *	stw.stop.libc.loops4	2 of them are inside libc instead
  * The twin is w11_stw -loops 4, whose stw.readmemstats.loops4 is one stop and start of Go's world.
  */
 #include "bench/loops.h"
@@ -16,25 +16,6 @@
 
 enum { LOOPS = 4, STOPS = 200, YIELD_AFTER = 20 };
 #define SPIN (200 * URGE_US)
-
-struct libc_loop {
-	const struct loops *until; /* ends with these */
-	urge_waitgroup running;
-};
-
-static void in_libc(void *arg)
-{
-	struct libc_loop *loop = arg;
-	char text[64];
-
-	for (unsigned n = 1; !loops_halted(loop->until); n++) {
-		char *volatile p = malloc(n % 1000 + 1);
-
-		snprintf(text, sizeof(text), "%u %g", n, n / 3.0);
-		free(p);
-	}
-	urge_waitgroup_done(&loop->running);
-}
 
 static void sample_stops(struct samples *samples)
 {
@@ -54,19 +35,17 @@ static void sample_stops(struct samples *samples)
 static void measure(const struct bench_run *run, const char *stem, unsigned in_libc_count)
 {
 	struct samples *reps = calloc(run->reps, sizeof(*reps));
-	struct loops loops = { 0 };
-	struct libc_loop libc = { .until = &loops };
+	struct loops loops = { 0 }, libc = { .kind = LOOP_LIBC };
 
 	bench_check(reps ? 0 : -ENOMEM, stem);
 	loops_start(&loops, LOOPS - in_libc_count);
-	urge_waitgroup_add(&libc.running, (int)in_libc_count);
-	for (unsigned i = 0; i < in_libc_count; i++)
-		bench_check(urge_go(in_libc, &libc), "urge_go");
+	loops_start(&libc, in_libc_count);
 	for (unsigned i = 0; i < run->reps; i++)
 		sample_stops(&reps[i]);
 	loops_halt(&loops);
+	loops_halt(&libc);
 	loops_join(&loops);
-	urge_waitgroup_wait(&libc.running);
+	loops_join(&libc);
 	bench_distribution(run, stem, reps, run->reps);
 	free(reps);
 }

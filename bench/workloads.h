@@ -23,6 +23,8 @@ extern const struct workload timer_workload, timer_1s_workload;
 /* preempt.c, preempt_lat.c, preempt_thr.c */
 extern const struct workload preempt_lat_workload, preempt_sleep_workload, preempt_poll_workload,
 	preempt_thr_workload;
+extern const struct workload preempt_sleep_libc_workload, preempt_poll_libc_workload;
+extern const struct workload preempt_thr_libc_workload, preempt_malloc_workload;
 /* idle.c */
 extern const struct workload idle_park_workload, idle_one_workload, idle_tick_workload;
 /* resize.c */
@@ -32,5 +34,6 @@ extern const struct workload syscall_workload, syscall_threads_workload;
 /* echo.c */
 extern const struct workload echo_epoll_workload, echo_core0_workload, echo_core0_loops2_workload;
 extern const struct workload echo_both_workload, echo_both_loops2_workload;
+extern const struct workload echo_core0_loops2_libc_workload, echo_both_loops2_libc_workload;
 
 #endif
