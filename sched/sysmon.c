@@ -228,8 +228,11 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *
 	}
 	if (!waits && load_rlx_u32(&pp->attn) == 0)
 		return INT64_MAX;
+	put_off =
+		mp && pp->sysmon_asked > 0 && __atomic_load_n(&mp->deferrals, __ATOMIC_RELAXED) > 0;
 	if (*others > 0 && hog_runs(pp, now))
-		stop = hog_stop_time(pp, pp->sysmon_schedwhen);
+		stop = put_off ? pp->sysmon_asked + DEFERRED_LOOK
+			       : hog_stop_time(pp, pp->sysmon_schedwhen);
 	early = (pp->sysmon_look - pp->sysmon_schedwhen) / 4; /* one wake-up for several Ps */
 	if ((now < stop && now < pp->sysmon_look - early) || !mp)
 		return min_i64(stop, pp->sysmon_look);
@@ -248,16 +251,19 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *
 	}
 	if (now >= stop) {
 		--*others;
-		hog_stopped(pp, now);
+		if (put_off) /* the same stop goes on */
+			pp->sysmon_defers = 2;
+		else
+			hog_stopped(pp, now);
+		pp->sysmon_asked = now;
 		preemptone(pp, true);
-		return pp->sysmon_look = now + BLOCKED_LOOK;
+		return pp->sysmon_look = now + (pp->sysmon_defers ? DEFERRED_LOOK : BLOCKED_LOOK);
 	}
 	run_backoff(true);
 	ran = now - pp->sysmon_schedwhen;
 	if (!over)
 		return pp->sysmon_look = min_i64(pp->sysmon_schedwhen + slice,
 						 now + (ran > first_look() ? ran : first_look()));
-	put_off = __atomic_load_n(&mp->deferrals, __ATOMIC_RELAXED) > 0;
 	if (put_off)
 		pp->sysmon_defers = 2; /* so will the next one be, perhaps */
 	if (put_off || now - pp->sysmon_asked >= slice - slice / 8) {
