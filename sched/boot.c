@@ -32,6 +32,7 @@
 #include "sched/fork.h"
 #include "sched/g.h"
 #include "sched/key.h"
+#include "sched/leaks.h"
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/netpoll.h"
@@ -231,6 +232,8 @@ int urge_main(int (*fn)(void *), void *arg)
 	boot.fn = fn;
 	boot.arg = arg;
 	parsedebugvars();
+	if (debugvars.leaks)
+		leaks_boot();
 	trace_phase("args", NULL, 0);
 	err = osinit();
 	trace_phase("osinit", "ncpu=", boot.ncpu);

@@ -45,7 +45,7 @@ static bool all_asleep(void)
 }
 
 /* Threads that are not ours; ours that end while they are counted are not taken for others. */
-static int strangers(void)
+int strangers(void)
 {
 	int before = (int)mthreads();
 	int all = thread_count();

@@ -12,4 +12,7 @@
  */
 int64_t checkdead(int64_t now, bool fell_asleep);
 
+/* How many threads the process has that are not the runtime's. Reads /proc. */
+int strangers(void);
+
 #endif

@@ -15,6 +15,7 @@
 	X(slice, 50, 10000000, "the time slice in us")                                             \
 	X(asyncpreemptoff, 0, 1, "no preemption by signals")                                       \
 	X(updatemaxprocs, 0, 1, "0: GOMAXPROCS does not follow CPUs and quota (default 1)")        \
+	X(leaks, 0, 1, "urge_dump looks for leaked goroutines")                                    \
 	X(autoprocstrace, 0, 1, "print what urge_gomaxprocs_auto sees and does")
 
 struct debugvars {

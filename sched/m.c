@@ -27,6 +27,7 @@
 #include "kernelshim/vm.h"
 #include "preempt/preempt.h"
 #include "sched/boot.h"
+#include "sched/env.h"
 #include "sched/exit.h"
 #include "sched/fatal.h"
 #include "sched/lock.h"
@@ -139,14 +140,18 @@ uint32_t mthreads(void)
 	return load_rlx_u32(&sched.nthreads);
 }
 
-/* ASan wants to know the bounds of the stack that a switch goes to. */
+/*
+ * ASan wants to know the bounds of the stack that a switch goes to, and the search for leaked
+ * goroutines what the program has no part in.
+ */
 static void g0_bounds(struct g *g0)
 {
 	pthread_attr_t attr;
 	void *lo;
 	size_t size;
 
-	if (!IS_ENABLED(CONFIG_ASAN) || pthread_getattr_np(pthread_self(), &attr))
+	if (!(IS_ENABLED(CONFIG_ASAN) || debugvars.leaks) ||
+	    pthread_getattr_np(pthread_self(), &attr))
 		return;
 	if (!pthread_attr_getstack(&attr, &lo, &size)) {
 		g0->stack_lo = (uintptr_t)lo;

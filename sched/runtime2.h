@@ -53,11 +53,12 @@ enum {
 	BOUND_PINNED = 4, /* likewise, as long as it holds what belongs to the thread */
 };
 
-/* Bits of g.attr: what urge_go_attr asked for. */
+/* Bits of g.attr: what urge_go_attr asked for, and one more. */
 enum {
 	GATTR_NOPREEMPT = 1, /* URGE_PREEMPT_OFF */
 	GATTR_NODE = 2,      /* to run on its node */
 	GATTR_NAME = 4,      /* top->name says its name */
+	GATTR_LEAKED = 8,    /* nobody will ever wake it: see leaks.c, which writes this */
 };
 
 /* What an unlock function of gopark returns: false calls the park off. */

@@ -28,7 +28,7 @@
  * there on; the one behind a gap of cases that are not ready would be chosen more often.
  */
 #define URGE_KEEP_ERRNO
-#include "sched/chan.h"
+#include "sched/select.h"
 
 #include "kernelshim/clock.h"
 #include "sched/m.h"
@@ -46,6 +46,7 @@ struct selection {
 	struct sudog *entries; /* one for each case */
 	uint32_t *order;       /* the cases with a channel, by the channel's address */
 	size_t norder;
+	uint32_t ticket; /* while it waits */
 };
 
 /* ---- chance -------------------------------------------------------------------------------- */
@@ -267,6 +268,16 @@ static size_t dequeue_all(const struct selection *s)
 	return winner;
 }
 
+uint32_t select_ticket(const struct selection *s)
+{
+	return s->ticket;
+}
+
+struct urge_chan *select_chan(const struct selection *s, size_t i)
+{
+	return i < s->norder ? chan_at(s, i) : NULL;
+}
+
 static bool unlock_all_after(struct g *gp, void *arg)
 {
 	(void)gp;
@@ -282,7 +293,8 @@ static int select_wait(struct g *gp, struct selection *s, int64_t deadline)
 	int err;
 
 	enqueue_all(s, gp, ticket);
-	gp->waitobj = s->norder > 0 ? chan_at(s, 0) : NULL;
+	s->ticket = ticket;
+	gp->waitobj = s;
 	err = gopark_until(unlock_all_after, s, s->n > 0 ? WAIT_SELECT : WAIT_SELECTNOCASES, ticket,
 			   deadline);
 	winner = dequeue_all(s);

@@ -493,6 +493,20 @@ void forEachG(bool (*each)(struct g *gp, void *arg), void *arg)
 	}
 }
 
+void stack_ranges(void (*each)(uintptr_t lo, uintptr_t hi, void *arg), void *arg)
+{
+	uint32_t n = load_acq_u32(&stacks.nslabs); /* pairs with store_rel in slabs_add */
+
+	each((uintptr_t)stacks.headers, (uintptr_t)(slab_headers(&stacks.slabs[SLABS_MAX])), arg);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct slab *s = &stacks.slabs[i];
+		uintptr_t base = (uintptr_t)load_acq_ptr(&s->base); /* pairs with slab_new */
+
+		if (base)
+			each(base, base + s->size, arg);
+	}
+}
+
 struct g *stack_owner_sig(uintptr_t addr)
 {
 	uint32_t n = load_acq_u32(&stacks.nslabs); /* pairs with store_rel in slabs_add */

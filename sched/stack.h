@@ -65,6 +65,9 @@ void stack_after_fork(const struct g *gp);
 /* Calls each for every goroutine header in use, Gdead ones included, while it returns true. */
 void forEachG(bool (*each)(struct g *gp, void *arg), void *arg);
 
+/* Calls each for every range of memory that holds goroutines' stacks, and for their headers'. */
+void stack_ranges(void (*each)(uintptr_t lo, uintptr_t hi, void *arg), void *arg);
+
 /*
  * The goroutine whose stack reserve, guard included, holds addr; NULL if none. Takes no lock:
  * signal-safe; an answer about a stack that is being unmapped meanwhile is stale.

@@ -22,6 +22,8 @@
 #include "kernelshim/symtab.h"
 #include "kernelshim/unwind.h"
 #include "preempt/preempt.h"
+#include "sched/env.h"
+#include "sched/leaks.h"
 #include "sched/runtime2.h"
 #include "sched/stack.h"
 #include "sched/tls.h"
@@ -128,6 +130,8 @@ static void print_header(struct fdprint *out, const struct g *gp, uint32_t statu
 		fdp_str(out, waitreason_words(gp->waitreason));
 	else
 		fdp_str(out, status < ARRAY_SIZE(words) && words[status] ? words[status] : "?");
+	if (gp->attr & GATTR_LEAKED)
+		fdp_str(out, " (leaked)");
 	if (status == Gwaiting)
 		print_age(out, gp->waitsince);
 	if (gp->bound & BOUND_PARKED)
@@ -235,7 +239,35 @@ void dump_some(int fd, uint64_t max)
 	fdp_flush(&d.out);
 }
 
+static noinline void print_leaks(int fd, const char *why, uint64_t leaked)
+{
+	struct fdprint out;
+
+	fdp_init(&out, fd);
+	if (why) {
+		fdp_str(&out, "leaked goroutines can't be told: ");
+		fdp_str(&out, why);
+	} else {
+		fdp_u64(&out, leaked);
+		fdp_str(&out, leaked == 1 ? " goroutine is leaked" : " goroutines are leaked");
+	}
+	fdp_char(&out, '\n');
+	fdp_flush(&out);
+}
+
+static noinline void find_leaks(int fd)
+{
+	uint64_t leaked;
+	const char *why;
+
+	__builtin_unwind_init(); /* for leaks_find */
+	why = leaks_find(&leaked);
+	print_leaks(fd, why, leaked);
+}
+
 void urge_dump(int fd)
 {
+	if (debugvars.leaks)
+		find_leaks(fd);
 	dump_some(fd, UINT64_MAX);
 }

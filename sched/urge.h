@@ -136,7 +136,7 @@ URGE_API void urge_timer_free(urge_timer *timer);
  * Environment, ignored in set-user-ID programs (secure_getenv):
  *   GOMAXPROCS=n	the number of Ps; default: what CPUs and quota allow, see urge_gomaxprocs
  *   URGEDEBUG=k=v,...	inittrace=1, schedtrace=ms, scheddetail=1, slice=us, asyncpreemptoff=1,
- *			updatemaxprocs=0, autoprocstrace=1
+ *			updatemaxprocs=0, autoprocstrace=1, leaks=1
  * An unknown key or a bad value is named on stderr and ignored.
  *
  * The runtime uses SIGURG (Kconfig: PREEMPT_SIGNAL), and passes every other SIGURG to the handler
@@ -823,6 +823,13 @@ URGE_API void urge_start_the_world(void);
  * Writes all goroutines with state, wait reason, age and backtrace to fd, the caller first. One
  * that runs on another thread has no backtrace. Takes no lock and allocates nothing; may block in
  * write. Any thread.
+ *
+ * With URGEDEBUG=leaks=1 a call by a goroutine stops the world, for 2 s at most, and looks through all
+ * memory for pointers to the channels that goroutines wait on without an end: those whom nobody that
+ * can still run could ever wake are marked "(leaked)". A first line says how many there are, or why it
+ * can't be told: threads of the program's own, a goroutine in a declared call, urge_external_begin, too
+ * much memory. A pointer left in freed memory hides a leak; nobody is marked wrongly, unless the program
+ * keeps pointers where they are none (xored, in the kernel, in another process).
  */
 URGE_API void urge_dump(int fd);
 

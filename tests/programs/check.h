@@ -198,7 +198,7 @@ __attribute__((unused)) static void run_both(int (*start)(void *), void (*direct
 }
 
 /* First in main: the program has so many seconds. */
-static void begin(int64_t seconds)
+__attribute__((unused)) static void begin(int64_t seconds)
 {
 	pthread_t thread;
 
