@@ -1,4 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# GOMAXPROCS changes a thousand times a second, and nothing is lost. LENGTH=60: a minute of it.
+# GOMAXPROCS changes a thousand times a second, and nothing is lost. PHASE_MS=60000:
+# a minute of each kind of work.
 exec "${0%/*}/tools/run.sh" internal/resize

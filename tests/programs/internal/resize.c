@@ -8,12 +8,29 @@
  * Then, with loops on every P that nothing can preempt: replaced snapshots are freed all the same,
  * since grace periods do not wait for goroutines.
  *
- * LENGTH (10) is how many seconds it all takes, SEED its random numbers. WORK=name runs one kind only.
+ * PHASE_MS (600) is how long each kind of work lasts, SEED its random numbers. WORK=name runs one kind
+ * only.
  */
 #include "sched/allp.h"
 #include "tests/programs/check.h"
 
-enum { YIELDERS = 8, SLEEPERS = 64, CALLERS = 6, LOOPS = 4, SPAWNERS = 4, WAITERS = 8, PAIRS = 8 };
+#include <sys/socket.h>
+
+enum {
+	YIELDERS = 8,
+	SLEEPERS = 64,
+	CALLERS = 6,
+	LOOPS = 4,
+	SPAWNERS = 4,
+	WAITERS = 8,
+	PAIRS = 8,
+	TIMERS = 16,
+	LOCKERS = 8,
+	WIRES = 6,
+	THREADS = 3,
+	WORKERS = YIELDERS + SLEEPERS + CALLERS + LOOPS + SPAWNERS + WAITERS + PAIRS + TIMERS +
+		  LOCKERS + WIRES + THREADS,
+};
 
 static uint32_t stop, resizing;
 static urge_waitgroup workers;
@@ -23,7 +40,7 @@ static uint64_t seed;
 static struct account {
 	uint64_t began, ended; /* of whatever happens exactly once */
 	uint64_t pad[6];
-} accounts[YIELDERS + SLEEPERS + CALLERS + LOOPS + SPAWNERS + WAITERS + PAIRS];
+} accounts[WORKERS];
 static uint32_t naccounts;
 static uint64_t early, resizes;
 
@@ -86,7 +103,7 @@ static void loop(void *arg)
 	struct account *account = arg;
 
 	while (!LOAD(stop)) {
-		account->began++;
+		STORE(account->began, account->began + 1); /* the director looks at it */
 		account->ended++;
 	}
 	urge_waitgroup_done(&workers);
@@ -183,15 +200,171 @@ static void sender(void *arg)
 	urge_waitgroup_done(&workers);
 }
 
+struct alarm {
+	struct account *account;
+	int64_t when;
+	urge_waitgroup over;
+};
+
+static void ring(void *arg)
+{
+	struct alarm *alarm = arg;
+
+	if (urge_now() < alarm->when)
+		ADD(early, 1);
+	alarm->account->ended++; /* its owner waits meanwhile */
+	urge_waitgroup_done(&alarm->over);
+}
+
+/* Every timer either runs its function once, or has been stopped. */
+static void timer_setter(void *arg)
+{
+	struct alarm alarm = { .account = arg };
+	uint64_t random = worker_seed(arg);
+
+	while (!LOAD(stop)) {
+		int64_t ns = (int64_t)(random_next(&random) % URGE_MS);
+		urge_timer *timer;
+
+		alarm.account->began++;
+		alarm.when = urge_now() + ns;
+		urge_waitgroup_add(&alarm.over, 1);
+		timer = urge_timer_after(ns, ring, &alarm);
+		if (!timer) {
+			fail("urge_timer_after");
+			exit(1);
+		}
+		if (random_next(&random) % 2)
+			urge_sleep((int64_t)(random_next(&random) % URGE_MS));
+		if (random_next(&random) % 2 && urge_timer_stop(timer)) {
+			alarm.account->ended++;
+			urge_waitgroup_done(&alarm.over);
+		}
+		urge_waitgroup_wait(&alarm.over);
+		urge_timer_free(timer);
+	}
+	urge_waitgroup_done(&workers);
+}
+
+static urge_mutex counter_lock;
+static uint64_t counter; /* counter_lock; the sum of what its lockers began */
+
+static void locker(void *arg)
+{
+	struct account *account = arg;
+	uint64_t random = worker_seed(account);
+
+	while (!LOAD(stop)) {
+		account->began++;
+		urge_mutex_lock(&counter_lock);
+		counter++;
+		if (random_next(&random) % 16 == 0)
+			urge_yield();
+		urge_mutex_unlock(&counter_lock);
+		account->ended++;
+	}
+	urge_mutex_lock(&counter_lock);
+	counter -= account->ended;
+	urge_mutex_unlock(&counter_lock);
+	urge_waitgroup_done(&workers);
+}
+
+struct wire {
+	struct account *account;
+	int fd;
+};
+
+/* The other end: every number comes once, in order. */
+static void wire_reader(void *arg)
+{
+	struct wire *wire = arg;
+	uint64_t n;
+
+	while (urge_read(wire->fd, &n, sizeof(n)) == sizeof(n)) {
+		if (n != wire->account->ended)
+			fail("read %llu, not %llu", (unsigned long long)n,
+			     (unsigned long long)wire->account->ended);
+		wire->account->ended++;
+	}
+	urge_close(wire->fd);
+	free(wire);
+	urge_waitgroup_done(&workers);
+}
+
+/* A packet at a time, so that none is split; the reader waits in netpoll in between. */
+static void wire_writer(void *arg)
+{
+	struct account *account = arg;
+	uint64_t random = worker_seed(account);
+	struct wire *wire = malloc(sizeof(*wire));
+	int fds[2];
+
+	if (!wire || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
+		fail("no socket");
+		exit(1);
+	}
+	*wire = (struct wire){ account, fds[1] };
+	spawn(&workers, wire_reader, wire);
+	while (!LOAD(stop)) {
+		uint64_t n = account->began++;
+
+		if (urge_write(fds[0], &n, sizeof(n)) != sizeof(n))
+			fail("urge_write");
+		if (random_next(&random) % 4 == 0)
+			urge_sleep((int64_t)(random_next(&random) % (200 * URGE_US)));
+	}
+	urge_close(fds[0]);
+	urge_waitgroup_done(&workers);
+}
+
+/* A thread that is none of the runtime's wakes a goroutine. */
+static void *outsider(void *arg)
+{
+	struct receiver *to = arg;
+	uint64_t random = worker_seed(to->account);
+
+	while (!LOAD(stop)) {
+		uint64_t n = to->account->began;
+
+		if (urge_try_send(to->chan, &n) == 0)
+			to->account->began++;
+		if (random_next(&random) % 2)
+			doze((int64_t)(random_next(&random) % (100 * URGE_US)));
+	}
+	urge_close_chan(to->chan);
+	return NULL;
+}
+
+static void join_outsider(void *arg)
+{
+	struct account *account = arg;
+	urge_chan *chan = urge_chan_make(sizeof(uint64_t), 4);
+	struct receiver *from = malloc(sizeof(*from)), to = { account, chan };
+	pthread_t thread;
+
+	if (!from || !chan || pthread_create(&thread, NULL, outsider, &to) != 0) {
+		fail("no memory, or no thread");
+		exit(1);
+	}
+	*from = to;
+	spawn(&workers, receiver, from);
+	urge_entersyscall();
+	pthread_join(thread, NULL);
+	urge_exitsyscall();
+	urge_waitgroup_done(&workers);
+}
+
 static const struct work {
 	const char *name;
 	urge_fn fn;
 	int n;
 } works[] = {
-	{ "yield", yielder, YIELDERS }, { "sleep", sleeper, SLEEPERS },
-	{ "syscall", caller, CALLERS }, { "loop", loop, LOOPS },
-	{ "spawn", spawner, SPAWNERS }, { "wait", waiter, WAITERS },
-	{ "channel", sender, PAIRS },
+	{ "yield", yielder, YIELDERS },       { "sleep", sleeper, SLEEPERS },
+	{ "syscall", caller, CALLERS },       { "loop", loop, LOOPS },
+	{ "spawn", spawner, SPAWNERS },       { "wait", waiter, WAITERS },
+	{ "channel", sender, PAIRS },         { "timer", timer_setter, TIMERS },
+	{ "lock", locker, LOCKERS },          { "poll", wire_writer, WIRES },
+	{ "thread", join_outsider, THREADS },
 };
 enum { WORKS = sizeof(works) / sizeof(works[0]) };
 
@@ -243,6 +416,7 @@ static void check_accounts(const char *name)
 	}
 	CHECK(happened > 0, "%s", name);
 	CHECK(early == 0, "%llu sleeps ended early", (unsigned long long)early);
+	CHECK(counter == 0, "%llu off", (unsigned long long)counter);
 	printf("%-8s %9llu resizes, %12llu events\n", name, (unsigned long long)resizes,
 	       (unsigned long long)happened);
 }
@@ -253,7 +427,7 @@ static int run_phase(void *unused)
 	(void)unused;
 	memset(accounts, 0, sizeof(accounts));
 	naccounts = 0;
-	resizes = early = 0;
+	resizes = early = counter = 0;
 	urge_set_time_slice(URGE_MS);
 	STORE(stop, 0);
 	STORE(resizing, 1);
@@ -323,11 +497,10 @@ static void direct_loops(void)
 int main(void)
 {
 	const char *only = getenv("WORK");
-	int64_t seconds = (int64_t)env_number("LENGTH", 10);
 
-	begin(120 + 4 * seconds);
+	phase_length = (int64_t)env_number("PHASE_MS", 600) * URGE_MS;
+	begin(120 + 4 * (WORKS + 4) * phase_length / URGE_S);
 	seed = random_seed();
-	phase_length = seconds * URGE_S / (only ? 1 : WORKS + 4);
 	for (int i = 0; i < WORKS; i++) {
 		phase_work = &works[i];
 		if (only && strcmp(only, phase_work->name) != 0)
