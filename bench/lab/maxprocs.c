@@ -9,13 +9,12 @@
  */
 #define _GNU_SOURCE
 #include "bench/lab/maxprocs.h"
+#include "bench/lab/arguments.h"
 #include "bench/lab/lab.h"
 #include "bench/lab/report.h"
-#include "bench/options.h"
 #include "bench/progress.h"
 #include "kernelshim/compiler.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,45 +178,6 @@ static void run_twin(struct maxprocs_twin *twin)
 
 /* ---- the experiment ------------------------------------------------------------------------ */
 
-/* Returns whether to go on; if not, the program ends with *status. */
-static bool parse_options(struct maxprocs_options *options, int *status)
-{
-	static const struct option names[] = {
-		{ "max", required_argument, NULL, 'm' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "out", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int option;
-
-	*status = EXIT_USAGE;
-	while ((option = getopt_long(options->argc, options->argv, "", names, NULL)) != -1) {
-		switch (option) {
-		case 'm':
-			options->max = (unsigned)option_integer("--max", optarg, 1, 256);
-			break;
-		case 's':
-			options->seconds = option_number("--seconds", optarg, 0.05, 60);
-			break;
-		case 'o':
-			options->out = optarg;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			*status = 0;
-			return false;
-		default:
-			fputs("urge-lab maxprocs --help shows the options\n", stderr);
-			return false;
-		}
-	}
-	if (optind == options->argc)
-		return true;
-	fprintf(stderr, "urge-lab: maxprocs takes options only, not %s\n", options->argv[optind]);
-	return false;
-}
-
 static int complain(const char *what, const char *failure)
 {
 	if (!failure[0])
@@ -235,11 +195,15 @@ static int maxprocs(int argc, char **argv)
 		.argc = argc,
 		.argv = argv,
 	};
+	const struct argument arguments[] = {
+		{ "--max", .integer = &options.max, .min = 1, .max = 256 },
+		{ "--seconds", .number = &options.seconds, .min = 0.05, .max = 60 },
+		{ "--out", .text = &options.out },
+	};
 	struct maxprocs_twin twin = { 0 };
-	int status;
+	int status = 0;
 
-	if (!parse_options(&options, &status))
-		return status;
+	arguments_read(argc, argv, usage, arguments, ARRAY_SIZE(arguments));
 	report_make_directory(options.out);
 	for (unsigned i = 0; i < MAXPROCS_WORKLOADS; i++) {
 		run_sweep(&options, &sweeps[i], "sweep");
@@ -249,7 +213,6 @@ static int maxprocs(int argc, char **argv)
 		run_pause(&options, &pauses[i]);
 	run_twin(&twin);
 	maxprocs_report(&options, sweeps, pauses, &twin);
-	status = 0;
 	for (unsigned i = 0; i < MAXPROCS_WORKLOADS; i++)
 		status |= complain(sweeps[i].name, sweeps[i].failure);
 	for (unsigned i = 0; i < MAXPROCS_RATES; i++)

@@ -9,13 +9,13 @@
  */
 #define _GNU_SOURCE
 #include "bench/lab/preempt.h"
+#include "bench/lab/arguments.h"
 #include "bench/lab/lab.h"
 #include "bench/lab/report.h"
 #include "bench/options.h"
 #include "kernelshim/compiler.h"
 #include "urge.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
@@ -116,8 +116,9 @@ static unsigned default_procs(void)
 												: 2;
 }
 
-static void parse_policy(struct preempt_options *options, const char *text)
+static void parse_policy(const char *text, void *arg)
 {
+	struct preempt_options *options = arg;
 	static const struct {
 		const char *name;
 		int policy;
@@ -149,8 +150,9 @@ static void name_row(struct preempt_row *row, long us)
 }
 
 /* Fills in the rows behind the first. */
-static void parse_slices(struct preempt_options *options, const char *text)
+static void parse_slices(const char *text, void *arg)
 {
+	struct preempt_options *options = arg;
 	char list[256], *rest = list;
 
 	snprintf(list, sizeof(list), "%s", text);
@@ -165,57 +167,6 @@ static void parse_slices(struct preempt_options *options, const char *text)
 	}
 }
 
-/* Returns whether to go on; if not, the program ends with *status. */
-static bool parse_options(struct preempt_options *options, int *status)
-{
-	static const struct option names[] = {
-		{ "loops", required_argument, NULL, 'l' },
-		{ "procs", required_argument, NULL, 'p' },
-		{ "policy", required_argument, NULL, 'y' },
-		{ "slices", required_argument, NULL, 't' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "out", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int option;
-
-	*status = EXIT_USAGE;
-	while ((option = getopt_long(options->argc, options->argv, "", names, NULL)) != -1) {
-		switch (option) {
-		case 'l':
-			options->loops = (unsigned)option_integer("--loops", optarg, 1, 1000);
-			break;
-		case 'p':
-			options->procs = (unsigned)option_integer("--procs", optarg, 1, 1024);
-			break;
-		case 'y':
-			parse_policy(options, optarg);
-			break;
-		case 't':
-			parse_slices(options, optarg);
-			break;
-		case 's':
-			options->seconds = option_number("--seconds", optarg, 0.1, 3600);
-			break;
-		case 'o':
-			options->out = optarg;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			*status = 0;
-			return false;
-		default:
-			fputs("urge-lab preempt --help shows the options\n", stderr);
-			return false;
-		}
-	}
-	if (optind == options->argc)
-		return true;
-	fprintf(stderr, "urge-lab: preempt takes options only, not %s\n", options->argv[optind]);
-	return false;
-}
-
 static int preempt(int argc, char **argv)
 {
 	struct preempt_options options = {
@@ -226,17 +177,23 @@ static int preempt(int argc, char **argv)
 		.argc = argc,
 		.argv = argv,
 	};
-	int status;
+	const struct argument arguments[] = {
+		{ "--loops", .integer = &options.loops, .min = 1, .max = 1000 },
+		{ "--procs", .integer = &options.procs, .min = 1, .max = 1024 },
+		{ "--policy", .parse = parse_policy, .arg = &options },
+		{ "--slices", .parse = parse_slices, .arg = &options },
+		{ "--seconds", .number = &options.seconds, .min = 0.1, .max = 3600 },
+		{ "--out", .text = &options.out },
+	};
+	int status = 0;
 
-	parse_policy(&options, "auto");
-	parse_slices(&options, "10000,1000,100");
-	if (!parse_options(&options, &status))
-		return status;
+	parse_policy("auto", &options);
+	parse_slices("10000,1000,100", &options);
+	arguments_read(argc, argv, usage, arguments, ARRAY_SIZE(arguments));
 	report_make_directory(options.out);
 	for (unsigned i = 0; i < options.rows; i++)
 		run_row(&options, i);
 	preempt_report(&options, rows);
-	status = 0;
 	for (unsigned i = 0; i < options.rows; i++) {
 		if (rows[i].failure[0]) {
 			fprintf(stderr, "urge-lab: %s: %s\n", rows[i].name, rows[i].failure);

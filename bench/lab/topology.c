@@ -4,15 +4,17 @@
  * any GOMAXPROCS. With --root another machine, from a copy of its /sys.
  */
 #include "numa/topology.h"
+#include "bench/lab/arguments.h"
 #include "bench/lab/lab.h"
 #include "bench/options.h"
+#include "kernelshim/compiler.h"
 #include "kernelshim/cpulist.h"
 #include "kernelshim/procfs.h"
 #include "numa/memory.h"
 #include "numa/placement.h"
 
-#include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
@@ -108,47 +110,36 @@ static void add_cpu(unsigned cpu, void *mask)
 		cpumask_add(mask, cpu);
 }
 
+static bool limited, other_root;
+static struct cpumask cpus;
+
+static void parse_root(const char *text, void *unused)
+{
+	(void)unused;
+	procfs_set_root(text);
+	other_root = true;
+}
+
+static void parse_cpus(const char *text, void *unused)
+{
+	(void)unused;
+	limited = true;
+	if (cpulist_parse(text, add_cpu, &cpus)) {
+		fprintf(stderr, "urge-lab: --cpus: no list of CPUs: %s\n", text);
+		exit(EXIT_USAGE);
+	}
+}
+
 static int run(int argc, char **argv)
 {
-	static const struct option names[] = {
-		{ "root", required_argument, NULL, 'r' },
-		{ "cpus", required_argument, NULL, 'c' },
-		{ "procs", required_argument, NULL, 'p' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	struct cpumask cpus = { { 0 } };
-	bool limited = false, other_root = false;
 	uint32_t procs = 0, ncpus = 0;
+	const struct argument arguments[] = {
+		{ "--root", .parse = parse_root },
+		{ "--cpus", .parse = parse_cpus },
+		{ "--procs", .integer = &procs, .min = 1, .max = CONFIG_MAX_PROCS },
+	};
 
-	for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-		switch (c) {
-		case 'r':
-			procfs_set_root(optarg);
-			other_root = true;
-			break;
-		case 'c':
-			limited = true;
-			if (cpulist_parse(optarg, add_cpu, &cpus)) {
-				fprintf(stderr, "urge-lab: --cpus: no list of CPUs: %s\n", optarg);
-				return EXIT_USAGE;
-			}
-			break;
-		case 'p':
-			procs = (uint32_t)option_integer("--procs", optarg, 1, CONFIG_MAX_PROCS);
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
-		default:
-			fputs(usage, stderr);
-			return EXIT_USAGE;
-		}
-	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return EXIT_USAGE;
-	}
+	arguments_read(argc, argv, usage, arguments, ARRAY_SIZE(arguments));
 	if (!limited && !other_root)
 		limited = numa_cpus_affine(&cpus) == 0;
 	numa_topology_read(&topology, limited ? &cpus : NULL);
