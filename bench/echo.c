@@ -250,7 +250,7 @@ static int measure(const struct bench_run *run)
 	if (pid == 0)
 		become_server(run, &server, input[0]);
 	pin(allowed_cpu(1));
-	struct echo_load *load = echo_load_new(server.port);
+	struct echo_load *load = echo_load_new(server.port, &echo_64_bytes);
 	echo_load_window(load, URGE_S / 2, &window);
 	for (unsigned i = 0; i < run->reps; i++) {
 		int64_t cpu = cpu_ns(pid);

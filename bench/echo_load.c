@@ -17,7 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 64, MESSAGE = 64, ROOM = 1 << 20 };
+enum { CONNECTIONS = ECHO_CONNECTIONS, ROOM = 1 << 20 };
+
+const struct echo_message echo_64_bytes = { .text = (const char[64]){ 0 },
+					    .size = 64,
+					    .answer = 64 };
 
 struct connection {
 	int fd;
@@ -28,6 +32,7 @@ struct connection {
 
 struct echo_load {
 	int epfd;
+	const struct echo_message *message;
 	struct samples latency;
 	struct connection connections[CONNECTIONS];
 };
@@ -38,13 +43,14 @@ static int check(int result, const char *what)
 	return result;
 }
 
-static void send_message(struct connection *c)
+static void send_message(const struct echo_load *load, struct connection *c)
 {
-	static const char message[MESSAGE];
+	const struct echo_message *message = load->message;
 
 	c->got = 0;
 	c->sent = urge_now();
-	if (check((int)send(c->fd, message, MESSAGE, MSG_NOSIGNAL), "send") != MESSAGE)
+	if (check((int)send(c->fd, message->text, message->size, MSG_NOSIGNAL), "send") !=
+	    (int)message->size)
 		bench_check(-EMSGSIZE, "send");
 }
 
@@ -72,7 +78,7 @@ static int dial(uint16_t port)
 	}
 }
 
-struct echo_load *echo_load_new(uint16_t port)
+struct echo_load *echo_load_new(uint16_t port, const struct echo_message *message)
 {
 	struct echo_load *load = calloc(1, sizeof(*load));
 
@@ -80,6 +86,7 @@ struct echo_load *echo_load_new(uint16_t port)
 		perror("echo_load_new");
 		exit(1);
 	}
+	load->message = message;
 	samples_reserve(&load->latency, ROOM);
 	load->epfd = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
 	for (int i = 0; i < CONNECTIONS; i++) {
@@ -90,15 +97,15 @@ struct echo_load *echo_load_new(uint16_t port)
 		check(epoll_ctl(load->epfd, EPOLL_CTL_ADD, c->fd, &event), "epoll_ctl");
 	}
 	for (int i = 0; i < CONNECTIONS; i++)
-		send_message(&load->connections[i]);
+		send_message(load, &load->connections[i]);
 	return load;
 }
 
 /* What has come; with the whole answer the next message goes out. */
 static void receive(struct echo_load *load, struct connection *c)
 {
-	char buf[MESSAGE];
-	ssize_t n = recv(c->fd, buf, MESSAGE - c->got, 0);
+	char buf[ECHO_ANSWER_MAX];
+	ssize_t n = recv(c->fd, buf, load->message->answer - c->got, 0);
 
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -106,11 +113,11 @@ static void receive(struct echo_load *load, struct connection *c)
 		errno = ECONNRESET;
 	check(n > 0 ? 0 : -1, "an answer");
 	c->got += (size_t)n;
-	if (c->got < MESSAGE)
+	if (c->got < load->message->answer)
 		return;
 	samples_add(&load->latency, (double)(urge_now() - c->sent));
 	c->counts++;
-	send_message(c);
+	send_message(load, c);
 }
 
 static double fairness(const struct echo_load *load)

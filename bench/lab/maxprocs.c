@@ -11,6 +11,7 @@
 #include "bench/lab/maxprocs.h"
 #include "bench/lab/arguments.h"
 #include "bench/lab/lab.h"
+#include "bench/lab/maxprocs_load.h"
 #include "bench/lab/report.h"
 #include "bench/progress.h"
 #include "kernelshim/compiler.h"
@@ -22,10 +23,11 @@
 static const char usage[] =
 	"usage: urge-lab maxprocs [--max N] [--seconds S] [--out DIR]\n"
 	"\n"
-	"Changes GOMAXPROCS under three loads (fork-join, channel pipelines, fork-join beside tight\n"
-	"loops) from 1 to N: throughput, latency, steals, context switches, CPU time. Then lets the\n"
-	"controller of urge_gomaxprocs_auto choose, and shows what a ticker of 1 ms sees of 1 to 1000\n"
-	"changes a second. Runs Go's twin of the last, if there is a toolchain (GO, or go on PATH).\n"
+	"Changes GOMAXPROCS under five loads (fork-join, channel pipelines, fork-join beside tight\n"
+	"loops, the echo and the key-value server) from 1 to N: throughput, latency, steals, context\n"
+	"switches, CPU time. Then lets the controller of urge_gomaxprocs_auto choose, and shows what a\n"
+	"ticker of 1 ms sees of 1 to 1000 changes a second. Runs Go's twin of the last, if there is a\n"
+	"toolchain (GO, or go on PATH).\n"
 	"\n"
 	"  --max N       largest GOMAXPROCS (default 8)\n"
 	"  --seconds S   length of each point (default 0.5)\n"
@@ -33,11 +35,7 @@ static const char usage[] =
 	"                build/report)\n"
 	"  --help        print this\n";
 
-static struct maxprocs_sweep sweeps[MAXPROCS_WORKLOADS] = {
-	{ .name = "forkjoin", .what = "8 goroutines that start 8 each and wait for them" },
-	{ .name = "pipeline", .what = "8 pipelines of channels with 2 stages in between" },
-	{ .name = "mixed", .what = "fork-join beside 2 tight loops" },
-};
+static struct maxprocs_sweep sweeps[MAXPROCS_WORKLOADS];
 
 static struct maxprocs_pause pauses[MAXPROCS_RATES] = {
 	{ .rate = 0 }, { .rate = 1 }, { .rate = 10 }, { .rate = 100 }, { .rate = 1000 },
@@ -206,6 +204,8 @@ static int maxprocs(int argc, char **argv)
 	arguments_read(argc, argv, usage, arguments, ARRAY_SIZE(arguments));
 	report_make_directory(options.out);
 	for (unsigned i = 0; i < MAXPROCS_WORKLOADS; i++) {
+		sweeps[i].name = maxprocs_loads[i].name;
+		sweeps[i].what = maxprocs_loads[i].what;
 		run_sweep(&options, &sweeps[i], "sweep");
 		run_sweep(&options, &sweeps[i], "auto");
 	}

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-enum { MAXPROCS_WORKLOADS = 3, MAXPROCS_POINTS = 16, MAXPROCS_RATES = 5, MAXPROCS_TRACE = 1024 };
+enum { MAXPROCS_WORKLOADS = 5, MAXPROCS_POINTS = 16, MAXPROCS_RATES = 5, MAXPROCS_TRACE = 1024 };
 
 struct maxprocs_options {
 	unsigned max;   /* largest GOMAXPROCS of the sweep */
@@ -26,7 +26,7 @@ struct maxprocs_point {
 
 /* One workload: GOMAXPROCS goes over all points in one process; then the controller has it. */
 struct maxprocs_sweep {
-	const char *name, *what; /* constant */
+	const char *name, *what;
 	struct maxprocs_point points[MAXPROCS_POINTS];
 	unsigned npoints;
 	struct {

@@ -5,15 +5,11 @@
  *	sweep WORKLOAD MAX SECONDS	a point for each GOMAXPROCS up to MAX
  *	auto WORKLOAD MAX SECONDS	the controller, which finds a number by itself
  *	pause WORKLOAD HZ SECONDS	flips between 2 and 4 at HZ, beside a ticker of 1 ms
- *
- * The load goes on from point to point: nothing is started again. A worker counts what it has done,
- * and keeps the times of the first LATENCIES operations of a point.
  */
 #define _GNU_SOURCE
 #include "bench/lab/maxprocs.h"
-#include "bench/loops.h"
+#include "bench/lab/maxprocs_load.h"
 #include "bench/process.h"
-#include "kernelshim/compiler.h"
 #include "urge.h"
 
 #include <pthread.h>
@@ -23,170 +19,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { WORKERS = 8, CHILDREN = 8, STAGES = 3, LATENCIES = 1 << 15, WARM_UP_MS = 100 };
-
-struct worker {
-	/* the worker, but for the reset at the start of a point */
-	uint64_t operations cacheline_aligned;
-	uint32_t n;
-	double latency[LATENCIES];
-};
-
-static struct {
-	struct worker workers[WORKERS];
-	uint32_t stop;
-	urge_waitgroup running;
-	struct loops loops;
-} load;
-
-static bool stopped(void)
-{
-	return __atomic_load_n(&load.stop, __ATOMIC_RELAXED);
-}
-
-static void count_operation(struct worker *worker, int64_t since)
-{
-	uint32_t i = __atomic_fetch_add(&worker->n, 1, __ATOMIC_RELAXED);
-
-	if (i < LATENCIES)
-		worker->latency[i] = (double)(urge_now() - since);
-	__atomic_fetch_add(&worker->operations, 1, __ATOMIC_RELAXED);
-}
-
-static void start(urge_fn fn, void *arg)
-{
-	int err = urge_go(fn, arg);
-
-	if (err) {
-		fprintf(stderr, "urge_go: %s\n", strerror(-err));
-		exit(1);
-	}
-}
-
-/* ---- fork-join ----------------------------------------------------------------------------- */
-
-static void child(void *all)
-{
-	tight_loop_turns(1000); /* about a microsecond */
-	urge_waitgroup_done(all);
-}
-
-static void forker(void *arg)
-{
-	urge_waitgroup all = { 0 };
-
-	while (!stopped()) {
-		int64_t since = urge_now();
-
-		urge_waitgroup_add(&all, CHILDREN);
-		for (int i = 0; i < CHILDREN; i++)
-			start(child, &all);
-		urge_waitgroup_wait(&all);
-		count_operation(arg, since);
-	}
-	urge_waitgroup_done(&load.running);
-}
-
-static void start_forkjoin(void)
-{
-	urge_waitgroup_add(&load.running, WORKERS);
-	for (int i = 0; i < WORKERS; i++)
-		start(forker, &load.workers[i]);
-}
-
-static void start_mixed(void)
-{
-	start_forkjoin();
-	loops_start(&load.loops, 2);
-}
-
-/* ---- pipelines ----------------------------------------------------------------------------- */
-
-struct pipeline {
-	struct worker *sink;
-	urge_chan *stages[STAGES];
-};
-
-struct stage {
-	urge_chan *from, *to;
-};
-
-static void source(void *arg)
-{
-	struct pipeline *pipeline = arg;
-
-	while (!stopped()) {
-		int64_t since = urge_now();
-
-		urge_send(pipeline->stages[0], &since);
-	}
-	urge_close_chan(pipeline->stages[0]);
-	urge_waitgroup_done(&load.running);
-}
-
-static void stage(void *arg)
-{
-	struct stage *stage = arg;
-	int64_t since;
-
-	while (urge_recv(stage->from, &since) == 0) {
-		tight_loop_turns(1000);
-		urge_send(stage->to, &since);
-	}
-	urge_close_chan(stage->to);
-	free(stage);
-	urge_waitgroup_done(&load.running);
-}
-
-static void sink(void *arg)
-{
-	struct pipeline *pipeline = arg;
-	int64_t since;
-
-	while (urge_recv(pipeline->stages[STAGES - 1], &since) == 0)
-		count_operation(pipeline->sink, since);
-	for (int i = 0; i < STAGES; i++)
-		urge_chan_free(pipeline->stages[i]);
-	free(pipeline);
-	urge_waitgroup_done(&load.running);
-}
-
-static void *must(void *memory)
-{
-	if (!memory) {
-		fputs("out of memory\n", stderr);
-		exit(1);
-	}
-	return memory;
-}
-
-static void start_pipeline(void)
-{
-	for (int i = 0; i < WORKERS; i++) {
-		struct pipeline *pipeline = must(malloc(sizeof(*pipeline)));
-
-		pipeline->sink = &load.workers[i];
-		for (int s = 0; s < STAGES; s++)
-			pipeline->stages[s] = must(urge_chan_make(sizeof(int64_t), 16));
-		urge_waitgroup_add(&load.running, STAGES + 1);
-		for (int s = 0; s + 1 < STAGES; s++) {
-			struct stage *between = must(malloc(sizeof(*between)));
-
-			*between = (struct stage){ pipeline->stages[s], pipeline->stages[s + 1] };
-			start(stage, between);
-		}
-		start(source, pipeline);
-		start(sink, pipeline);
-	}
-}
-
-static void end_load(void)
-{
-	__atomic_store_n(&load.stop, 1, __ATOMIC_RELAXED);
-	loops_halt(&load.loops);
-	loops_join(&load.loops);
-	urge_waitgroup_wait(&load.running);
-}
+enum { WARM_UP_MS = 100 };
 
 /* ---- a point ------------------------------------------------------------------------------- */
 
@@ -198,15 +31,17 @@ struct counters {
 
 static struct counters read_counters(void)
 {
-	struct counters c = { .now = urge_now(), .cpu = process_cpu_ns() };
+	const struct outside *outside = &load.outside;
+	struct counters c = { .now = urge_now() };
 	struct urge_stats stats;
 	struct rusage usage;
 
 	urge_stats_read(&stats);
 	getrusage(RUSAGE_SELF, &usage);
 	c.steals = stats.steals;
-	c.voluntary = usage.ru_nvcsw;
-	c.involuntary = usage.ru_nivcsw;
+	c.cpu = process_cpu_ns() - __atomic_load_n(&outside->cpu, __ATOMIC_RELAXED);
+	c.voluntary = usage.ru_nvcsw - __atomic_load_n(&outside->voluntary, __ATOMIC_RELAXED);
+	c.involuntary = usage.ru_nivcsw - __atomic_load_n(&outside->involuntary, __ATOMIC_RELAXED);
 	for (int i = 0; i < WORKERS; i++)
 		c.operations += __atomic_load_n(&load.workers[i].operations, __ATOMIC_RELAXED);
 	return c;
@@ -255,7 +90,8 @@ static void measure_point(unsigned n, int64_t length)
 /* ---- the three kinds of cells -------------------------------------------------------------- */
 
 static struct {
-	const char *kind, *workload;
+	const char *kind;
+	const struct maxprocs_load *load;
 	unsigned number;
 	int64_t length;
 } cell;
@@ -358,12 +194,7 @@ static void measure_pauses(void)
 static int run_cell(void *unused)
 {
 	(void)unused;
-	if (!strcmp(cell.workload, "forkjoin"))
-		start_forkjoin();
-	else if (!strcmp(cell.workload, "pipeline"))
-		start_pipeline();
-	else
-		start_mixed();
+	cell.load->start();
 	if (!strcmp(cell.kind, "pause")) {
 		measure_pauses();
 		return 0;
@@ -381,7 +212,9 @@ int maxprocs_cell(char *const *argv)
 	if (!argv[0] || !argv[1] || !argv[2] || !argv[3])
 		return 1;
 	cell.kind = argv[0];
-	cell.workload = argv[1];
+	cell.load = maxprocs_load_named(argv[1]);
+	if (!cell.load)
+		return 1;
 	cell.number = (unsigned)strtoul(argv[2], NULL, 10);
 	cell.length = (int64_t)(strtod(argv[3], NULL) * 1e9);
 	int err = urge_main(run_cell, NULL);

@@ -225,7 +225,9 @@ static void write_page(const struct maxprocs_options *options, const struct maxp
 	fprintf(page,
 		"<p>Each load runs in one process, in which GOMAXPROCS goes from 1 to %u, %g s each. "
 		"Taken away: involuntary context switches of all threads. Latencies are those of an "
-		"operation: a fork and its join, or the way of an item through its pipeline.</p>\n",
+		"operation: a fork and its join, the way of an item through its pipeline, or a request "
+		"and its answer, as the client sees it. The client of a server is a thread of the same "
+		"process, whose CPU time and switches are left out.</p>\n",
 		options->max, options->seconds);
 	for (unsigned w = 0; w < MAXPROCS_WORKLOADS; w++) {
 		fprintf(page, "<h2>%s: %s</h2>\n", sweeps[w].name, sweeps[w].what);

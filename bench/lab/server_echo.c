@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* The server of examples/echo.c without its main: what serves a connection. */
+#include "bench/lab/maxprocs_load.h"
+
+#define main echo_main
+#include "examples/echo.c"
+#undef main
+
+void echo_connection(int fd)
+{
+	echo(fd);
+}
