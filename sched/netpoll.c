@@ -20,6 +20,10 @@
  *	  and wake sysmon in time
  *
  * One of them sees the other. Under loops on every P an event is thus seen at once, by sysmon.
+ *
+ * Putting a set into another one makes the kernel walk over all descriptors in it: half a millisecond
+ * for 5,000. So the set stays nested for a while, armed for one event or disarmed, in which state it
+ * costs an event little.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/netpoll.h"
@@ -42,7 +46,8 @@ enum {
 	EVENTS = 128,
 	LOOK_PERIOD = 50 * 1000, /* ns */
 	SYSMON_LOOK_MAX = 1000 * 1000,
-	TAG_SET = 3, /* in sysmon's point, which has 1 and 2 itself */
+	NESTED_TIME = 100 * 1000 * 1000, /* it is taken out when it was not armed for so long */
+	TAG_SET = 3,                     /* in sysmon's point, which has 1 and 2 itself */
 };
 
 struct waitpoint netpoll_point = { .epfd = -1, .timerfd = -1, .eventfd = -1 };
@@ -55,7 +60,8 @@ static struct {
 	struct atomic_i64 interval;    /* sysmon */
 	uint64_t switches;             /* sysmon: of all Ps, when it last counted them */
 	int64_t counted, next;         /* sysmon: when that was; when it wants to be called again */
-	struct atomic_u32 nested;      /* sysmon */
+	bool nested, armed;            /* sysmon: the set in its own; for an event */
+	int64_t armed_at;              /* sysmon */
 } netpoll;
 
 int netpollinit(void)
@@ -69,7 +75,7 @@ int netpollinit(void)
 	store_rlx_u32(&netpoll.claimed, 0);
 	store_rlx_u32(&netpoll.descriptors, 0);
 	store_rlx_u32(&netpoll.watching, 0);
-	store_rlx_u32(&netpoll.nested, 0);
+	netpoll.nested = netpoll.armed = false;
 	store_rlx_i64(&netpoll.interval, LOOK_PERIOD);
 	return waitpoint_init(&netpoll_point);
 }
@@ -195,15 +201,29 @@ uint32_t netpoll_look(int64_t now, struct gqueue *q)
 
 /* ---- sysmon -------------------------------------------------------------------------------- */
 
-static void nest(bool on)
+/* False: no memory; it is to be looked at every interval instead. */
+static bool arm(int64_t now)
 {
-	if ((load_rlx_u32(&netpoll.nested) != 0) == on)
-		return;
-	if (!on)
+	const uint32_t once = EPOLLIN | EPOLLONESHOT;
+	int inner = netpoll_point.epfd, outer = sysmon_point.epfd;
+
+	if (!netpoll.armed)
+		netpoll.armed = !(netpoll.nested ? epoll_mod(outer, inner, once, TAG_SET)
+						 : epoll_add(outer, inner, once, TAG_SET));
+	netpoll.nested |= netpoll.armed;
+	netpoll.armed_at = now;
+	return netpoll.armed;
+}
+
+static void disarm(int64_t now)
+{
+	if (netpoll.nested && now - netpoll.armed_at > NESTED_TIME) {
 		epoll_del(sysmon_point.epfd, netpoll_point.epfd);
-	else if (epoll_add(sysmon_point.epfd, netpoll_point.epfd, EPOLLIN, TAG_SET))
-		return; /* no memory: looked at every interval instead */
-	store_rlx_u32(&netpoll.nested, on);
+		netpoll.nested = netpoll.armed = false;
+	}
+	if (netpoll.armed)
+		epoll_mod(sysmon_point.epfd, netpoll_point.epfd, 0, TAG_SET);
+	netpoll.armed = false;
 }
 
 /* A P has looked since the last time, or will soon. */
@@ -232,6 +252,8 @@ int64_t netpoll_sysmon(int64_t now, bool event)
 	struct gqueue q = { NULL, NULL };
 	uint32_t n;
 
+	if (event)
+		netpoll.armed = false;
 	if (!load_rlx_u32(&netpoll.watching))
 		return INT64_MAX;
 	if (event && !netpoll_sleeps()) {
@@ -242,7 +264,7 @@ int64_t netpoll_sysmon(int64_t now, bool event)
 		}
 	}
 	if (!netpoll_wanted()) {
-		nest(false);
+		disarm(now);
 		store_rlx_u32(&netpoll.watching, 0);
 		mb_rare(); /* pairs with the one in netpoll_sleep: see above */
 		if (!netpoll_wanted())
@@ -250,7 +272,7 @@ int64_t netpoll_sysmon(int64_t now, bool event)
 		store_rlx_u32(&netpoll.watching, 1);
 	}
 	if (looked_after(now)) {
-		nest(false);
+		disarm(now);
 		if (now >= netpoll.next) {
 			interval = interval * 2 < SYSMON_LOOK_MAX ? interval * 2 : SYSMON_LOOK_MAX;
 			store_rlx_i64(&netpoll.interval, interval);
@@ -258,13 +280,12 @@ int64_t netpoll_sysmon(int64_t now, bool event)
 		}
 		return netpoll.next;
 	}
-	nest(true);
-	return load_rlx_u32(&netpoll.nested) ? INT64_MAX : now + LOOK_PERIOD;
+	return arm(now) ? INT64_MAX : now + LOOK_PERIOD;
 }
 
 int64_t netpoll_sysmon_until(int64_t now)
 {
-	if (!load_rlx_u32(&netpoll.watching) || load_rlx_u32(&netpoll.nested))
+	if (!load_rlx_u32(&netpoll.watching) || netpoll.armed)
 		return INT64_MAX;
 	return now + load_rlx_i64(&netpoll.interval);
 }
