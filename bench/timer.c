@@ -4,6 +4,9 @@
  * loops0: nothing else runs. loops2: two tight loops run beside it. A repetition ends after 1000
  * samples or one second, whichever comes first. The twin is w08_timer -limit 1.
  *
+ * timer.*.floor: before that the same with clock_nanosleep, without urge: what the kernel and this
+ * machine take at least.
+ *
  * timer.1s: the same for d = 1 s on an idle machine, three samples a repetition. It has no twin.
  */
 #include "bench/loops.h"
@@ -12,27 +15,45 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
-static void sample_sleeps(struct samples *samples, int64_t length, unsigned count, int64_t limit)
+static void sleep_bare(int64_t length)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_nsec += length;
+	at.tv_sec += at.tv_nsec / URGE_S;
+	at.tv_nsec %= URGE_S;
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+}
+
+static void sleep_urge(int64_t length)
+{
+	urge_sleep(length);
+}
+
+static void sample_sleeps(struct samples *samples, void (*sleep_for)(int64_t), int64_t length,
+			  unsigned count, int64_t limit)
 {
 	int64_t end = urge_now() + limit;
 
 	samples_reserve(samples, count);
 	for (unsigned i = 0; i < count && urge_now() < end; i++) {
 		int64_t start = urge_now();
-		urge_sleep(length);
+		sleep_for(length);
 		samples_add(samples, (double)(urge_now() - start - length));
 	}
 }
 
-static void measure(const struct bench_run *run, const char *stem, int64_t length, unsigned count,
-		    int64_t limit)
+static void measure(const struct bench_run *run, const char *stem, void (*sleep_for)(int64_t),
+		    int64_t length, unsigned count, int64_t limit)
 {
 	struct samples *reps = calloc(run->reps, sizeof(*reps));
 
 	bench_check(reps ? 0 : -ENOMEM, stem);
 	for (unsigned i = 0; i < run->reps; i++) {
-		sample_sleeps(&reps[i], length, count, limit);
+		sample_sleeps(&reps[i], sleep_for, length, count, limit);
 		urge_yield();
 	}
 	bench_distribution(run, stem, reps, run->reps);
@@ -41,6 +62,8 @@ static void measure(const struct bench_run *run, const char *stem, int64_t lengt
 
 static int timer(const struct bench_run *run)
 {
+	measure(run, "timer.100us.floor", sleep_bare, 100 * URGE_US, 1000, URGE_S);
+	measure(run, "timer.1000us.floor", sleep_bare, URGE_MS, 1000, URGE_S);
 	for (unsigned count = 0; count <= 2; count += 2) {
 		struct loops loops = { 0 };
 		char stem[48];
@@ -48,7 +71,7 @@ static int timer(const struct bench_run *run)
 		loops_start(&loops, count);
 		for (int64_t us = 100; us <= 1000; us *= 10) {
 			snprintf(stem, sizeof(stem), "timer.%lldus.loops%u", (long long)us, count);
-			measure(run, stem, us * URGE_US, 1000, URGE_S);
+			measure(run, stem, sleep_urge, us * URGE_US, 1000, URGE_S);
 		}
 		loops_halt(&loops);
 		loops_join(&loops);
@@ -58,11 +81,13 @@ static int timer(const struct bench_run *run)
 
 static int timer_1s(const struct bench_run *run)
 {
-	measure(run, "timer.1s.loops0", URGE_S, 3, URGE_FOREVER / 2);
+	measure(run, "timer.1s.loops0", sleep_urge, URGE_S, 3, URGE_FOREVER / 2);
 	return 0;
 }
 
 static const char *const figures[] = {
+	BENCH_DISTRIBUTION("timer.100us.floor.*"),
+	BENCH_DISTRIBUTION("timer.1000us.floor.*"),
 	BENCH_DISTRIBUTION("timer.100us.loops0.*"),
 	BENCH_DISTRIBUTION("timer.1000us.loops0.*"),
 	BENCH_DISTRIBUTION("timer.100us.loops2.*"),
