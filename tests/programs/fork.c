@@ -6,91 +6,57 @@
  *
  * FORKS (60): how many children there are. A child that hangs is ended by SIGALRM, and so is found.
  *
- * Run with the name of a misuse it does that instead: see misuses.
+ * Run with the name of a case it does that instead: see cases.
  */
-#include "tests/programs/check.h"
+#include "tests/programs/load.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 
 enum { FORKERS = 3, CHILD_SECONDS = 120 };
 
-static uint32_t stop;
-static urge_waitgroup workers, forkers;
-static urge_chan *busy;
-static urge_mutex contended;
-static uint64_t children, resizes;
-
-/* ---- what goes on meanwhile ----------------------------------------------------------------- */
-
-static void loop(void *unused)
-{
-	(void)unused;
-	while (!LOAD(stop))
-		for (volatile int i = 0; i < 10000; i++)
-			;
-	urge_waitgroup_done(&workers);
-}
-
-static void in_malloc(void *unused)
-{
-	(void)unused;
-	while (!LOAD(stop)) {
-		void *volatile p = malloc(300);
-
-		free(p);
-	}
-	urge_waitgroup_done(&workers);
-}
-
-static void talk(void *unused)
-{
-	uint64_t n = 0;
-
-	(void)unused;
-	while (!LOAD(stop)) {
-		urge_mutex_lock(&contended);
-		n++;
-		urge_mutex_unlock(&contended);
-		urge_try_send(busy, &n);
-		urge_try_recv(busy, &n);
-		urge_yield();
-	}
-	urge_waitgroup_done(&workers);
-}
-
-static void nothing(void *unused)
-{
-	(void)unused;
-	urge_waitgroup_done(&workers);
-}
-
-static void short_lives(void *unused)
-{
-	(void)unused;
-	while (!LOAD(stop)) {
-		spawn(&workers, nothing, NULL);
-		urge_sleep(20 * URGE_US);
-	}
-	urge_waitgroup_done(&workers);
-}
-
-static void resize(void *unused)
-{
-	(void)unused;
-	for (int i = 0; !LOAD(stop); i++) {
-		urge_gomaxprocs(2 + i % 3);
-		ADD(resizes, 1);
-		urge_sleep(500 * URGE_US);
-	}
-	urge_waitgroup_done(&workers);
-}
+static urge_waitgroup forkers;
+static uint64_t children;
 
 /* ---- the child ------------------------------------------------------------------------------ */
+
+/*
+ * Handlers of the program's, as libraries have them: the lock is nobody's in the child, and what it
+ * guards is whole. Goroutines hold it between urge_nopreempt_begin and its end (docs/thread-affine.md).
+ */
+static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t guarded[2];
+static uint32_t handled;
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&guard);
+}
+
+static void after_fork(void)
+{
+	handled++;
+	pthread_mutex_unlock(&guard);
+}
+
+static void count_guarded(void *unused)
+{
+	(void)unused;
+	while (!LOAD(load_stop)) {
+		urge_nopreempt_begin();
+		pthread_mutex_lock(&guard);
+		guarded[0]++;
+		for (volatile int i = 0; i < 1000; i++)
+			;
+		guarded[1]++;
+		pthread_mutex_unlock(&guard);
+		urge_nopreempt_end();
+		urge_yield();
+	}
+	urge_waitgroup_done(&load);
+}
 
 /* In the child only: ends it with a status that tells the parent the line. */
 #define MUST(condition)                                                                            \
@@ -180,6 +146,8 @@ static void child_begins(void)
 {
 	alarm(CHILD_SECONDS);
 	signal(SIGALRM, SIG_DFL);
+	MUST(handled > 0 && guarded[0] == guarded[1]);
+	MUST(pthread_mutex_trylock(&guard) == 0 && pthread_mutex_unlock(&guard) == 0);
 }
 
 /* ---- waiting for it ------------------------------------------------------------------------- */
@@ -366,7 +334,7 @@ static void *fork_in_a_thread(void *pid)
 	*(pid_t *)pid = fork();
 	if (*(pid_t *)pid == 0) {
 		child_begins();
-		MUST(urge_go(nothing, NULL) == -EPERM);
+		MUST(urge_go(answer, NULL) == -EPERM);
 		MUST(urge_main(main_again, NULL) == 7);
 		MUST(urge_main(main_again, NULL) == 7);
 		_exit(0);
@@ -403,7 +371,7 @@ static void forker(void *arg)
 	urge_waitgroup_done(&forkers);
 }
 
-/* ---- misuse, and what a child may not expect ------------------------------------------------ */
+/* ---- single cases --------------------------------------------------------------------------- */
 
 static urge_waitgroup never;
 
@@ -443,38 +411,80 @@ static int stopped(void *unused)
 	return fork();
 }
 
+/* A handler that interrupted a goroutine's own code may fork, and return in the child. */
+static pid_t from_handler;
+
+static void fork_in_handler(int signo)
+{
+	(void)signo;
+	from_handler = fork();
+	if (from_handler == 0)
+		child_begins();
+}
+
+static int handler(void *unused)
+{
+	int status;
+
+	(void)unused;
+	signal(SIGUSR1, fork_in_handler);
+	raise(SIGUSR1);
+	if (from_handler == 0) {
+		live(1);
+		return 24;
+	}
+	waitpid(from_handler, &status, 0);
+	return WEXITSTATUS(status);
+}
+
 static const struct {
 	const char *name;
 	int (*fn)(void *);
-} misuses[] = { { "lonely", lonely }, { "returns", returns }, { "stopped", stopped } };
+} cases[] = {
+	{ "lonely", lonely }, { "returns", returns }, { "stopped", stopped }, { "handler", handler }
+};
+
+/* Without a runtime a child is as its parent. */
+static void without_a_runtime(const char *when)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (pid == 0) {
+		child_begins();
+		MUST(urge_main(main_again, NULL) == 7);
+		MUST(urge_main(main_again, NULL) == 7);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	CHECK(status == 0, "%s: 0x%x", when, (unsigned)status);
+}
 
 /* ---- all ------------------------------------------------------------------------------------ */
 
 static int start(void *unused)
 {
-	static void (*const load[])(void *) = { loop, in_malloc, talk, talk, short_lives, resize };
-
 	(void)unused;
-	urge_set_time_slice(50 * URGE_US);
-	busy = urge_chan_make(sizeof(uint64_t), 2);
-	for (unsigned i = 0; i < sizeof(load) / sizeof(load[0]); i++)
-		spawn(&workers, load[i], NULL);
+	load_begin();
+	spawn(&load, count_guarded, NULL);
 	for (uintptr_t i = 0; i < FORKERS; i++)
 		spawn(&forkers, forker, (void *)i);
 	urge_waitgroup_wait(&forkers);
-	STORE(stop, 1);
-	urge_waitgroup_wait(&workers);
+	load_end();
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	begin(300);
-	for (unsigned i = 0; argc > 1 && i < sizeof(misuses) / sizeof(misuses[0]); i++)
-		if (!strcmp(argv[1], misuses[i].name))
-			return urge_main(misuses[i].fn, NULL);
+	pthread_atfork(before_fork, after_fork, after_fork);
+	for (unsigned i = 0; argc > 1 && i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (!strcmp(argv[1], cases[i].name))
+			return urge_main(cases[i].fn, NULL);
+	without_a_runtime("before");
 	run_both(start, NULL);
+	without_a_runtime("after");
 	printf("%llu children, %llu changes of GOMAXPROCS\n", (unsigned long long)children,
-	       (unsigned long long)resizes);
+	       (unsigned long long)load_resizes);
 	return finish();
 }

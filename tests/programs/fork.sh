@@ -8,16 +8,17 @@ failed=0
 
 "$run" fork fork.shared || failed=1
 for program in fork fork.shared; do
-	while read -r misuse expected words; do
-		output=$("$programs/$program" "$misuse" 2>&1 </dev/null)
+	while read -r name expected words; do
+		output=$("$programs/$program" "$name" 2>&1 </dev/null)
 		status=$?
 		if [[ $status != "$expected" || $output != *"$words"* ]]; then
-			echo "$program $misuse: status $status, not $expected with the words: $words"
+			echo "$program $name: status $status, not $expected with the words: $words"
 			head -n 20 <<<"$output"
 			failed=1
 		fi
 	done <<-END
 		returns 23
+		handler 24
 		lonely 2 fatal error: all goroutines are asleep - deadlock!
 		stopped 2 fatal error: urge: fork while the caller has stopped the world
 	END
