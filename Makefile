@@ -158,14 +158,16 @@ TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/*.c tests/t
 STATIC_PROGRAMS := $(BUILD)/tests/programs/return_among_others $(BUILD)/tests/programs/dump_goroutines
 INTERNAL_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/internal/*.c))
 
-C_OBJECTS := $(call objects,$(filter %.c,$(LIB_SOURCES))) $(PINS) $(BENCH_OBJECTS) $(LAB_OBJECTS) \
-	$(EXAMPLES:%=%.o) $(TEST_PROGRAMS:%=%.o) $(INTERNAL_PROGRAMS:%=%.o)
+C_OBJECTS := $(call objects,$(filter %.c,$(LIB_SOURCES)) $(wildcard preempt/pins/*.c)) \
+	$(BENCH_OBJECTS) $(LAB_OBJECTS) $(EXAMPLES:%=%.o) $(TEST_PROGRAMS:%=%.o) \
+	$(INTERNAL_PROGRAMS:%=%.o)
 PRECOMPILED := $(BUILD)/tests/precompiled.h
 CXX_OBJECTS := $(UNIT_TESTS:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.o) $(LONG_TESTS:%=%.o)
 
 LIBRARIES := $(BUILD)/liburge.a $(BUILD)/liburge.so.0 $(BUILD)/liburge.so
-# What interposes libc's locks: an object of its own, and none where a sanitizer does the same.
-PINS := $(if $(CONFIG_ASAN)$(CONFIG_TSAN),,$(BUILD)/preempt/pins/locks.o)
+# What interposes libc's functions: objects of their own, and none where a sanitizer does the same.
+PINS := $(if $(CONFIG_ASAN)$(CONFIG_TSAN),,$(call objects,$(call native, \
+	$(wildcard preempt/pins/*.c preempt/pins/*.S))))
 LIBRARIES += $(if $(PINS),$(BUILD)/liburge-pins.so)
 PROGRAMS := $(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES)
 

@@ -109,7 +109,7 @@ bool sigframe_interrupted_sig(const void *ucontext)
 }
 
 /* Those that return EINTR with a handler, also one with SA_RESTART, and have done nothing then. */
-static bool repeatable(uint32_t nr)
+static bool repeatable(uint64_t nr)
 {
 	switch (nr) {
 	case SYS_read:
@@ -138,21 +138,37 @@ static bool repeatable(uint32_t nr)
 }
 
 /*
- * The result has replaced the number of the call in rax. Most of libc's wrappers load it right before:
- * b8 imm32 (mov $nr, %eax), 0f 05.
+ * The result has replaced the number of the call in rax; the instruction right before the call tells it:
+ *	b8 imm32	mov $nr, %eax		most of libc's wrappers
+ *	48 89 44 24 f8	mov %rax, -8(%rsp)	syscall(), where it is ours; the red zone is kept
  */
+static bool number_of_call(const greg_t *gregs, uint64_t *nr)
+{
+	const unsigned char *at = (const unsigned char *)gregs[REG_RIP];
+
+	if ((uintptr_t)at % 4096 < 7)
+		return false;
+	if (at[-7] == 0xb8) {
+		*nr = at[-6] | (uint32_t)at[-5] << 8 | (uint32_t)at[-4] << 16 |
+		      (uint32_t)at[-3] << 24;
+		return true;
+	}
+	if (at[-7] == 0x48 && at[-6] == 0x89 && at[-5] == 0x44 && at[-4] == 0x24 &&
+	    at[-3] == 0xf8) {
+		*nr = *(const uint64_t *)(gregs[REG_RSP] - 8);
+		return true;
+	}
+	return false;
+}
+
 bool sigframe_repeat_syscall_sig(void *ucontext)
 {
 	greg_t *gregs = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
-	const unsigned char *at = (const unsigned char *)gregs[REG_RIP];
-	uint32_t nr;
+	uint64_t nr;
 
-	if (!sigframe_interrupted_sig(ucontext) || (uintptr_t)at % 4096 < 7 || at[-7] != 0xb8)
+	if (!sigframe_interrupted_sig(ucontext) || !number_of_call(gregs, &nr) || !repeatable(nr))
 		return false;
-	nr = at[-6] | (uint32_t)at[-5] << 8 | (uint32_t)at[-4] << 16 | (uint32_t)at[-3] << 24;
-	if (!repeatable(nr))
-		return false;
-	gregs[REG_RAX] = nr;
+	gregs[REG_RAX] = (greg_t)nr;
 	gregs[REG_RIP] -= 2;
 	return true;
 }
