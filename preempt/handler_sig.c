@@ -86,9 +86,9 @@ static bool just_begun_sig(void *ucontext, int64_t sent)
  * itself, or must not stop, and not on another stack: a handler of the program's may have
  * interrupted anything.
  */
-static bool parkable_sig(enum preempt_reason reason)
+static bool parkable_sig(const struct g *gp, enum preempt_reason reason)
 {
-	uint32_t policy = __atomic_load_n(&text.policy, __ATOMIC_RELAXED);
+	uint32_t policy = policy_of_sig(gp);
 
 	switch (reason) {
 	case LEFT_NO_GOROUTINE:
@@ -113,8 +113,8 @@ static bool defer_sig(struct m *mp)
 		mp->deferredg = mp->curg;
 		mp->deferrals = 0;
 	}
-	if (!text.movable || text.policy != URGE_PREEMPT_AUTO || mp->deferrals >= DEFERRALS_MAX ||
-	    !pp || load_rlx_u32(&pp->attn))
+	if (!text.movable || policy_of_sig(mp->curg) != URGE_PREEMPT_AUTO ||
+	    mp->deferrals >= DEFERRALS_MAX || !pp || load_rlx_u32(&pp->attn))
 		return false;
 	mp->deferrals++;
 	return true;
@@ -132,7 +132,7 @@ static void preempt_sig(struct m *mp, void *ucontext, bool discard)
 		sigframe_inject_call_sig(ucontext, asyncpreempt);
 		return;
 	}
-	if (!discard && parkable_sig(reason) && !defer_sig(mp)) {
+	if (!discard && parkable_sig(mp->curg, reason) && !defer_sig(mp)) {
 		mp->deferrals = 0;
 		add_u64(&preempt_counters.parked, 1); /* before it is parked for long */
 		if (park_sig(mp, ucontext))

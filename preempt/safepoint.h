@@ -5,6 +5,7 @@
 
 #include "preempt/reason.h"
 #include "sched/runtime2.h"
+#include "sched/urge.h"
 
 /*
  * The text that may be moved. Made at boot by text.c; urge_preempt_text appends, and empties or
@@ -39,6 +40,21 @@ void asyncpreempt(void);
 /* Boot: fills text; the bounds of the calling thread's thread-local storage. */
 int text_init(void);
 void text_thread_bounds(uintptr_t *lo, uintptr_t *hi);
+
+/*
+ * How gp, which the calling thread runs, may be preempted: as it wants, if it does not leave that to the
+ * process, and the process does not have it off.
+ */
+static inline uint32_t policy_of_sig(const struct g *gp)
+{
+	uint32_t policy = __atomic_load_n(&text.policy, __ATOMIC_RELAXED);
+
+	if (policy == URGE_PREEMPT_OFF || !gp)
+		return policy;
+	if (gp->attr & GATTR_INJECT)
+		return URGE_PREEMPT_INJECT;
+	return gp->attr & GATTR_PARK ? URGE_PREEMPT_PARK : policy;
+}
 
 /* In a fork's child: nobody changes text. */
 void text_after_fork(void);

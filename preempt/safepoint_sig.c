@@ -127,8 +127,9 @@ static enum preempt_reason thread_bound(const struct m *mp, const void *ucontext
 {
 	const struct g *gp = mp->curg;
 	uintptr_t from = sp - SIGFRAME_REDZONE;
+	uint32_t policy = policy_of_sig(gp);
 
-	if (text.policy == URGE_PREEMPT_OFF || text.policy == URGE_PREEMPT_PARK)
+	if (policy == URGE_PREEMPT_OFF || policy == URGE_PREEMPT_PARK)
 		return LEFT_POLICY;
 	if (mp->pins > 0)
 		return LEFT_PINNED;

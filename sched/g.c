@@ -264,6 +264,13 @@ static uint32_t node_of_caller(const struct p *pp)
 	return pp ? pp->node : node_here();
 }
 
+static const uint8_t preempt_attrs[] = {
+	[URGE_PREEMPT_AUTO] = 0,
+	[URGE_PREEMPT_INJECT] = GATTR_INJECT,
+	[URGE_PREEMPT_PARK] = GATTR_PARK,
+	[URGE_PREEMPT_OFF] = GATTR_NOPREEMPT,
+};
+
 /* A dead one with the stack, on the node and with the name that attr asks for. */
 noinline static struct g *gfget_attr(struct p *pp, const struct urge_attr *attr)
 {
@@ -280,8 +287,8 @@ noinline static struct g *gfget_attr(struct p *pp, const struct urge_attr *attr)
 		return NULL;
 	}
 	gp->attr = asked != NUMA_NONE ? GATTR_NODE : 0;
-	if (attr && attr->preempt == URGE_PREEMPT_OFF)
-		gp->attr |= GATTR_NOPREEMPT;
+	if (attr)
+		gp->attr |= preempt_attrs[attr->preempt];
 	if (attr && attr->name) {
 		copy_name(gp->top->name, attr->name, sizeof(gp->top->name));
 		gp->attr |= GATTR_NAME;
@@ -326,9 +333,8 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 
 static bool attr_valid(const struct urge_attr *attr)
 {
-	return attr->stack_size <= (size_t)1 << 30 &&
-	       (attr->preempt == URGE_PREEMPT_AUTO || attr->preempt == URGE_PREEMPT_OFF) &&
-	       node_asked(attr->node) != -EINVAL;
+	return attr->stack_size <= (size_t)1 << 30 && attr->preempt >= URGE_PREEMPT_AUTO &&
+	       attr->preempt <= URGE_PREEMPT_OFF && node_asked(attr->node) != -EINVAL;
 }
 
 static int newproc(const struct urge_attr *attr, urge_fn fn, void *arg, uintptr_t callerpc)

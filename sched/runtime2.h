@@ -58,6 +58,8 @@ enum {
 	GATTR_NOPREEMPT = 1, /* URGE_PREEMPT_OFF */
 	GATTR_NODE = 2,      /* to run on its node */
 	GATTR_NAME = 4,      /* top->name says its name */
+	GATTR_INJECT = 8,    /* URGE_PREEMPT_INJECT */
+	GATTR_PARK = 16,     /* URGE_PREEMPT_PARK */
 	GATTR_LEAKED = 8,    /* nobody will ever wake it: see leaks.c, which writes this */
 };
 

@@ -170,7 +170,9 @@ enum {
  *		there is an idle P: each time it is started, woken or preempted it goes there, and its
  *		stack is memory of it. A node without CPUs for the process stands for the nearest one
  *		with. -EINVAL for a node that there is not, but for 0. Default: URGE_NODE_ANY.
- *   preempt	URGE_PREEMPT_AUTO or URGE_PREEMPT_OFF
+ *   preempt	URGE_PREEMPT_AUTO: as the process, see urge_set_preempt; URGE_PREEMPT_INJECT and _PARK:
+ *		only so, whatever the process's way is, unless that is URGE_PREEMPT_OFF; URGE_PREEMPT_OFF:
+ *		never by a signal
  *   class_	without effect yet
  */
 enum { URGE_NODE_ANY = -1 };
@@ -792,7 +794,8 @@ URGE_API int urge_set_time_slice(int64_t ns);
 
 /*
  * One of URGE_PREEMPT_AUTO (the default), _INJECT, _PARK, _OFF; -EINVAL otherwise. Any thread, also
- * before boot, where URGEDEBUG=asyncpreemptoff=1 overrides it. Whatever it is, the P of a thread that
+ * before boot, where URGEDEBUG=asyncpreemptoff=1 overrides it. A goroutine may have a way of its own
+ * (urge_attr). Whatever it is, the P of a thread that
  * is blocked in the kernel goes to others.
  */
 URGE_API int urge_set_preempt(int policy);

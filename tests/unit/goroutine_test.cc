@@ -190,7 +190,7 @@ TEST(Goroutine, AttributesOutOfRangeAreRefused)
 				  EXPECT_EQ(-EINVAL, urge_go_attr(&attr, nothing, nullptr)) << size;
 			  }
 			  attr.stack_size = 0;
-			  for (int preempt : { -1, (int)URGE_PREEMPT_PARK, 17 }) {
+			  for (int preempt : { -1, URGE_PREEMPT_OFF + 1, 17 }) {
 				  attr.preempt = preempt;
 				  EXPECT_EQ(-EINVAL, urge_go_attr(&attr, nothing, nullptr))
 					  << preempt;
