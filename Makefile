@@ -311,6 +311,10 @@ torture: $(torture-programs) $(torture-programs:%=%.shared) $(BUILD)/liburge-pin
 test-resize: $(BUILD)/tests/programs/internal/resize
 	URGE_BUILD=$(BUILD) PHASE_MS=$$(($(MINUTES) * 60000)) tests/programs/resize.sh
 
+.PHONY: test-faults
+test-faults: $(EXAMPLES)
+	URGE_BUILD=$(BUILD) tests/programs/tools/faults.py --long $(notdir $(filter %/echo %/httpd %/kv,$^))
+
 # The runner builds, so that a configuration that does not is one failure among the counted ones.
 test: | deps-run deps-test
 	+@MAKE='$(MAKE)' CC='$(CC)' .ci/run-tests $(BUILD) $(or $(CONFIG),default) \
@@ -415,6 +419,7 @@ help:
 	@echo '  test            all tests, in the configurations $(or $(CONFIG),default) $(TEST_CONFIGS)'
 	@echo '  torture         libraries under preemption, and one at each instruction; MINUTES=1 each'
 	@echo '  test-resize     GOMAXPROCS flips at 1 kHz, MINUTES=1 under each kind of work'
+	@echo '  test-faults     servers with 10,000 idle peers, on a bad network, and what they keep'
 	@echo '  test-numa       tests in guests with 2 and 4 memory nodes, under QEMU'
 	@echo '  check           $(CHECKS); each alone as check-NAME'
 	@echo '  format          rewrite the sources as check-format wants them'

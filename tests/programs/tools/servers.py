@@ -10,109 +10,16 @@ environment has URGE_BUILD, the build directory.
 
 import os
 import re
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 
-BUILD = os.environ.get("URGE_BUILD", "build")
-PATIENCE = 60  # seconds
-checks = 0
-
-
-def check(condition, words):
-    global checks
-    checks += 1
-    if not condition:
-        print(f"FAILED: {words}")
-        sys.exit(1)
-
-
-def need(*clients):
-    for client in clients:
-        if not shutil.which(client):
-            print(f"{client} is not installed")
-            sys.exit(77)
-
-
-class Server:
-    """A running server; as a context it is stopped, gracefully, at the end."""
-
-    def __init__(self, name, *options, nofile=None):
-        program = f"{BUILD}/examples/{name}"
-        if not os.path.exists(program):
-            print(f"{program} was not built: node-llhttp is not installed")
-            sys.exit(77)
-        command = [program, "--port", "0", *options]
-        if nofile:
-            command = ["prlimit", f"--nofile={nofile}:{nofile}", *command]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.port = int(re.search(r"port (\d+)$", self.process.stdout.readline())[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, value, trace):
-        if kind:
-            self.process.kill()
-            self.process.wait()
-        elif self.process.poll() is None:
-            self.stop()
-            check(self.wait() == 0, f"exit status {self.process.returncode} after SIGTERM")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-
-    def wait(self):
-        return self.process.wait(PATIENCE)
-
-    def connect(self):
-        s = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
-        s.settimeout(PATIENCE)
-        return s
-
-    def fds(self):
-        """How many descriptors it has; the runtime's own are from 512 up."""
-        return sum(int(fd) < 512 for fd in os.listdir(f"/proc/{self.process.pid}/fd"))
-
-    def status(self, field):
-        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
-            return int(re.search(rf"^{field}:\s*(\d+)", status.read(), re.MULTILINE)[1])
-
-    def cpu(self):
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def eventually(condition, words):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        check(time.monotonic() < deadline, words)
-        time.sleep(0.01)
-
-
-def receive(s, size):
-    """Exactly so many bytes, or what came before the end."""
-    got = b""
-    while len(got) < size:
-        more = s.recv(min(65536, size - len(got)))
-        if not more:
-            break
-        got += more
-    return got
-
-
-def until_end(s):
-    return receive(s, 1 << 40)
-
-
-def run(*command, **options):
-    return subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False, **options)
-
+sys.dont_write_bytecode = True
+# pylint: disable=wrong-import-position
+from server import (BUILD, Server, check, checks, eventually, need, receive, reset, run,
+                    until_end)
 
 # What holds for each server: ask() makes a request on a connection and checks the answer.
 
@@ -120,15 +27,20 @@ def run(*command, **options):
 def stops_gracefully(name, ask, half, rest, answer):
     """What has been received is answered after SIGTERM; idle connections do not delay the end."""
     with Server(name) as server:
-        idle, busy = server.connect(), server.connect()
+        idle, busy, held = server.connect(), server.connect(), server.connect()
         ask(idle)
         ask(busy)
         busy.sendall(half)
         time.sleep(0.1)
         busy.sendall(rest)
+        ask(held)
+        server.stop(signal.SIGSTOP)  # what comes now is there before it knows of the end
+        held.sendall(half + rest)
         server.stop()
+        server.stop(signal.SIGCONT)
         check(until_end(idle) == b"", "the end of an idle connection")
         check(until_end(busy).startswith(answer), "the answer to what had been received")
+        check(until_end(held).startswith(answer), "the answer to what had just been received")
         check(server.wait() == 0, "exit status")
         try:
             server.connect()
@@ -137,20 +49,92 @@ def stops_gracefully(name, ask, half, rest, answer):
             pass
 
 
+def stops_under_load(name, request):
+    """Peers with ten requests under way get ten answers or none, and the server ends well."""
+    for signo in signal.SIGINT, signal.SIGTERM:
+        with Server(name) as server:
+            peer = server.connect()
+            peer.sendall(request)
+            size = 10 * len(peer.recv(65536))
+            ends = []
+
+            def client(peer, ends=ends, size=size):
+                answers = 0
+                try:
+                    while True:
+                        peer.sendall(request * 10)
+                        while answers % size or answers == 0:
+                            more = peer.recv(size)
+                            if not more:
+                                return
+                            answers += len(more)
+                        ends.append(0)
+                        answers = 0
+                except ConnectionError:
+                    pass
+                finally:
+                    ends.append(answers)
+
+            threads = [threading.Thread(target=client, args=(server.connect(),)) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            eventually(lambda ends=ends: len(ends) > 500, "answers")
+            server.stop(signo)
+            check(server.wait() == 0, f"exit status after signal {signo}")
+            for thread in threads:
+                thread.join()
+            check(not any(ends), f"{[n for n in ends if n]} of {size} bytes of answers")
+
+
+def answers_after_half_close(name, request):
+    with Server(name) as server:
+        peer = server.connect()
+        peer.sendall(request)
+        size = len(peer.recv(65536))
+        peer.sendall(request * 1000)
+        peer.shutdown(socket.SHUT_WR)
+        check(len(until_end(peer)) == 1000 * size, "all answers after the end of the requests")
+
+
+def survives_storms_of_deadlines(name, ask):
+    """All idle peers reach their deadline at once, and half of them go away at that moment."""
+    with Server(name, "--idle-timeout", "1") as server:
+        busy = server.connect()
+        ask(busy)
+        before = server.sockets()
+        peers = [server.connect() for _ in range(400)]
+        for peer in peers:
+            ask(peer)
+        begin = time.monotonic()
+        while time.monotonic() - begin < 0.9:
+            ask(busy)
+        for i, peer in enumerate(peers[::2]):
+            ask(busy)
+            if i % 2:
+                reset(peer)
+            else:
+                peer.close()
+        for peer in peers[1::2]:
+            ask(busy)
+            check(until_end(peer) == b"", "an end")
+        eventually(lambda: server.sockets() <= before, f"more than {before} sockets remain")
+
+
 def leaks_nothing(name, ask):
     with Server(name) as server:
         ask(server.connect())
-        before = server.fds()
+        before = server.sockets()
         for _ in range(5):
             peers = [server.connect() for _ in range(100)]
             for i, peer in enumerate(peers):
                 if i % 3:
                     ask(peer)
             for i, peer in enumerate(peers):
-                if i % 2:  # a reset instead of an end
-                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                peer.close()
-        eventually(lambda: server.fds() <= before, f"{server.fds()} descriptors, {before} before")
+                if i % 2:
+                    reset(peer)
+                else:
+                    peer.close()
+        eventually(lambda: server.sockets() <= before, f"more than {before} sockets remain")
         eventually(lambda: server.status("Threads") < 20, "threads remain")
 
 
@@ -238,6 +222,9 @@ def options_are_told(name):
 def common(name, ask, half, rest, answer):
     options_are_told(name)
     stops_gracefully(name, ask, half, rest, answer)
+    stops_under_load(name, half + rest)
+    answers_after_half_close(name, half + rest)
+    survives_storms_of_deadlines(name, ask)
     leaks_nothing(name, ask)
     survives_without_descriptors(name, ask)
     limits_connections(name, ask)
@@ -269,6 +256,10 @@ def test_echo():
         sender.start()
         check(until_end(peer) == data, "8 MiB come back")
         sender.join()
+        peer = server.connect()
+        for byte in data[:200]:
+            peer.sendall(bytes([byte]))
+        check(receive(peer, 200) == data[:200], "byte by byte")
 
 
 # ---- httpd ---------------------------------------------------------------------------------------
@@ -436,4 +427,4 @@ def test_kv():
 
 
 {"echo": test_echo, "httpd": test_httpd, "kv": test_kv}[sys.argv[1]]()
-print(f"{checks} checks")
+print(f"{checks[0]} checks")

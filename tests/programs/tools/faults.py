@@ -1,0 +1,170 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Put the servers of examples/ on a bad network, and under more peers than they are busy with.
+
+usage: faults.py [--long] NAME...
+
+NAME is echo, httpd or kv. --long also waits until the memory of many connections has come back,
+half a minute for each. Exit status 77, with the reason as the last line, when a program is missing.
+The environment has URGE_BUILD, the build directory.
+"""
+
+import os
+import random
+import resource
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+# pylint: disable=wrong-import-position
+from server import Server, check, checks, eventually, receive
+
+IDLE = 10000
+REQUESTS = {"echo": b"0123456789abcdef", "httpd": b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "kv": b"*2\r\n$4\r\nECHO\r\n$3\r\nabc\r\n"}
+
+
+def ask(peer, request, size):
+    peer.sendall(request)
+    check(len(receive(peer, size)) == size, "an answer")
+
+
+def answer_size(server, request):
+    peer = server.connect()
+    peer.sendall(request)
+    return len(peer.recv(65536))
+
+
+def raise_limit():
+    """As many descriptors as we may have; returns how many idle peers that allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    n = min(IDLE, hard - 100)
+    if n < IDLE:
+        print(f"{n} idle connections, not {IDLE}: RLIMIT_NOFILE is {hard}")
+    return n
+
+
+def many_idle(name, n, wait_for_memory):
+    """A peer is served beside n idle ones; what those have taken comes back when they are gone."""
+    request = REQUESTS[name]
+    with Server(name, "--idle-timeout", "0") as server:
+        size = answer_size(server, request)
+        sockets, memory = server.sockets(), server.status("VmRSS")
+        peers = []
+        for _ in range(n):
+            peers.append(server.connect())
+            ask(peers[-1], request, size)
+        used = server.status("VmRSS")
+        print(f"{name}: {(used - memory) / n:.1f} KiB for each of {n} idle connections")
+        cpu, begin = server.cpu(), time.monotonic()
+        while time.monotonic() - begin < 1:
+            ask(peers[-1], request, size)
+            time.sleep(0.1)
+        check(server.cpu() - cpu < 0.2, f"{server.cpu() - cpu} s of CPU in a second, nearly idle")
+        check(server.status("Threads") < 20, f"{server.status('Threads')} threads")
+        for peer in peers:
+            peer.close()
+        eventually(lambda: server.sockets() <= sockets, f"more than {sockets} sockets remain")
+        begin = time.monotonic()
+        if wait_for_memory:
+            eventually(lambda: server.status("VmRSS") <= 1.2 * memory,
+                       f"{memory} KiB before, {used} with {n} connections, not back")
+            print(f"{name}: {memory} KiB before, {used} with {n} connections, "
+                  f"{server.status('VmRSS')} after {time.monotonic() - begin:.0f} s")
+
+
+# ---- a bad network -------------------------------------------------------------------------------
+
+def under_netem(name):
+    """In a network namespace whose loopback delays, reorders and loses packets; or says why not."""
+    script = ("ip link set lo up && tc qdisc add dev lo root netem "
+              "delay 10ms 5ms 25% loss 1% reorder 10% && exec " + f"{sys.argv[0]} --inside {name}")
+    probe = subprocess.run(
+        ["unshare", "-n", "sh", "-c", script.split("&& exec")[0] + "&& true"],
+        capture_output=True, text=True, check=False)
+    if probe.returncode != 0:
+        print(f"no netem ({probe.stderr.strip()}): a relay delays instead")
+        return False
+    check(subprocess.run(["unshare", "-n", "sh", "-c", script], check=False).returncode == 0,
+          "the conversation under netem")
+    return True
+
+
+def relay(source, sink, seed):
+    """Passes bytes on in pieces that come late, in order; ends as the source does."""
+    chance = random.Random(seed)
+    try:
+        while data := source.recv(65536):
+            while data:
+                n = chance.randint(1, len(data))
+                time.sleep(chance.uniform(0, 0.02))
+                sink.sendall(data[:n])
+                data = data[n:]
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def converse(name, server, connect):
+    """Ten peers, each with pipelined requests: all answers, and the right ones, come back."""
+    request = REQUESTS[name]
+    size = answer_size(server, request)
+    failures = []
+
+    def peer(number):
+        s = connect(number)
+        s.sendall(request)
+        one = receive(s, size)
+        for _ in range(5):
+            s.sendall(request * 20)
+            got = receive(s, 20 * size)
+            # the answers of httpd have the time in them
+            if len(got) != 20 * size or got != one * 20 and name != "httpd":
+                failures.append(got[:200])
+        s.shutdown(socket.SHUT_WR)
+        if s.recv(1):
+            failures.append("more than was asked for")
+
+    threads = [threading.Thread(target=peer, args=(number,)) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(not failures, failures)
+
+
+def delays(name):
+    if under_netem(name):
+        return
+    seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
+    print(f"SEED={seed}")
+    with Server(name) as server:
+        def connect(number):
+            ours, end = socket.socketpair()
+            far = server.connect()
+            for source, sink, salt in (end, far, 0), (far, end, 1):
+                threading.Thread(target=relay, daemon=True,
+                                 args=(source, sink, seed + 2 * number + salt)).start()
+            return ours
+        converse(name, server, connect)
+
+
+def main(arguments):
+    if arguments[0] == "--inside":
+        with Server(arguments[1]) as server:
+            converse(arguments[1], server, lambda number: server.connect())
+        return
+    wait_for_memory = arguments[0] == "--long"
+    n = raise_limit()
+    for name in arguments[wait_for_memory:]:
+        delays(name)
+        if wait_for_memory or name == arguments[0]:
+            many_idle(name, n, wait_for_memory)
+    print(f"{checks[0]} checks")
+
+
+main(sys.argv[1:])
