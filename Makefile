@@ -330,7 +330,7 @@ test-numa: $(UNIT_TESTS) | deps-run deps-test
 CHECKS := format includes signal shell tidy
 STYLED = $(shell find kernelshim numa sched preempt tests bench examples -name peers -prune -o \
 	-name '*.[ch]' -print -o -name '*.cc' -print)
-SCRIPTS = $(shell grep -lE '^\#!/bin/(ba)?sh' .ci/* $$(find tests bench examples -name '*.sh' -o -name make -o -name init))
+SCRIPTS = $(shell grep -lE '^\#!/bin/(ba)?sh' .ci/* bench/blocking $$(find tests bench examples -name '*.sh' -o -name make -o -name init))
 
 .PHONY: check $(CHECKS:%=check-%)
 check: | deps-check
