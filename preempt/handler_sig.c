@@ -141,6 +141,7 @@ static void preempt_sig(struct m *mp, void *ucontext, bool discard)
 		reason = LEFT_NO_SPARE;
 	}
 	add_u64(&preempt_counters.left[reason], 1);
+	__atomic_store_n(&mp->left, (uint8_t)(reason + 1), __ATOMIC_RELAXED);
 	/* else a trace point may have been interrupted */
 	if (mp->locks == 0 && tracing())
 		trace_write_about(mp->p, TRACE_PREEMPT_LEFT, 0, reason);

@@ -142,6 +142,12 @@ void pstopped(struct p *pp);
 void stw_before_fork(const struct g *gp);
 void stw_after_fork(void);
 
+/*
+ * Between looks of the one who stops the world, from his P `own`, and has waited so long (ns): a line on
+ * stderr from time to time that says for whom. *next is 0 at first: when that is.
+ */
+void stw_tell(const struct p *own, const char *why, int64_t waited, int64_t *next);
+
 /* The world is stopped, or being stopped; why, NULL if it is not. */
 bool world_stopping(void);
 const char *world_why(void);

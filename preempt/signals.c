@@ -30,8 +30,8 @@ static uint64_t callers_mask, program_mask;
 
 static void quit_handler(int sig, siginfo_t *info, void *ucontext)
 {
-	(void)sig, (void)info, (void)ucontext;
-	dump_and_die("SIGQUIT: quit");
+	(void)sig, (void)info;
+	dump_and_die("SIGQUIT: quit", ucontext);
 }
 
 /*

@@ -179,6 +179,7 @@ static void stop_stray(struct m *mp, void *left)
 static void stop(struct m *mp)
 {
 	const uint32_t nobody_wakes = 0;
+	int64_t tell = 0;
 	uint32_t left;
 
 	lock(&sched.lock);
@@ -202,14 +203,17 @@ static void stop(struct m *mp)
 			if (pp != mp->p && load_rlx_u32(&pp->status) == Prunning)
 				preemptone(pp, false);
 		futex_wait(&world.stopwait.v, left, nanotime() + RETRY_NS);
+		stw_tell(mp->p, world.why, nanotime() - world.since, &tell);
 	}
 	/* nobody loses his P while the world is stopping */
 	do {
 		left = 0;
 		if (load_rlx_u32(&sched.nrevoked) > 0)
 			forEachM(stop_stray, &left);
-		if (left > 0)
+		if (left > 0) {
 			futex_wait(&nobody_wakes, 0, nanotime() + RETRY_NS);
+			stw_tell(mp->p, world.why, nanotime() - world.since, &tell);
+		}
 	} while (left > 0);
 }
 

@@ -12,7 +12,10 @@ enum phase {
 	PHASE_EXITING, /* goroutine 1 has returned: threads come to their end */
 };
 
-/* Signal-safe. Dumps all goroutines and ends the process with status 2. */
-_Noreturn void dump_and_die(const char *words);
+/*
+ * Signal-safe. Dumps all goroutines and ends the process with status 2. interrupted: the context that
+ * the signal handler was called with.
+ */
+_Noreturn void dump_and_die(const char *words, const void *interrupted);
 
 #endif

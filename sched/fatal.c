@@ -55,22 +55,22 @@ static void first_or_wait(void)
 		sys_call0(SYS_pause);
 }
 
-_Noreturn static void die(void)
+_Noreturn static void die(const void *interrupted)
 {
 	struct m *mp = getm();
 
 	if (mp)
 		mp->locks = 1;
-	dump_some(2, DUMP_MAX);
+	dump_some(2, DUMP_MAX, interrupted);
 	for (;;)
 		sys_call1(SYS_exit_group, EXIT_STATUS);
 }
 
-_Noreturn void dump_and_die(const char *words)
+_Noreturn void dump_and_die(const char *words, const void *interrupted)
 {
 	first_or_wait();
 	complain(words);
-	die();
+	die(interrupted);
 }
 
 void fatal_u64(const char *words, uint64_t n, const char *rest)
@@ -87,7 +87,7 @@ void fatal_u64(const char *words, uint64_t n, const char *rest)
 	}
 	fdp_char(&out, '\n');
 	fdp_flush(&out);
-	die();
+	die(NULL);
 }
 
 void fatal(const char *words)

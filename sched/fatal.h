@@ -17,8 +17,11 @@ __attribute__((noreturn, cold)) void fatal(const char *words);
 /* The same with a number behind the words. */
 __attribute__((noreturn, cold)) void fatal_u64(const char *words, uint64_t n, const char *rest);
 
-/* urge_dump, but not more than max goroutines and the caller: their number tells enough. */
-void dump_some(int fd, uint64_t max);
+/*
+ * urge_dump, but not more than max goroutines and the caller: their number tells enough. interrupted: in
+ * a signal handler, the context that it was called with; else NULL.
+ */
+void dump_some(int fd, uint64_t max, const void *interrupted);
 
 /* The entry in a dump of a goroutine that is parked, and stays so. */
 struct fdprint;

@@ -178,9 +178,18 @@ void dump_parked(struct fdprint *out, const struct g *gp)
 struct dump {
 	struct fdprint out;
 	const struct g *self;
+	const void *interrupted;
 	uint64_t room; /* goroutines still to be printed */
 	uint64_t left_out;
 };
+
+/* Those of the calling goroutine; if it is in urge_blocking, on the thread's stack, where it went there. */
+static void own_registers(struct unwind_regs *regs, const struct g *gp, const void *ucontext)
+{
+	unwind_from_ucontext(regs, ucontext);
+	if (regs->value[UNWIND_SP] - gp->stack_lo > gp->stack_hi - gp->stack_lo)
+		regs_of_parked(regs, gp);
+}
 
 static void print_goroutine(struct dump *d, const struct g *gp)
 {
@@ -192,7 +201,7 @@ static void print_goroutine(struct dump *d, const struct g *gp)
 		return;
 	print_header(&d->out, gp, status);
 	if (gp == d->self && getcontext(&here) == 0) {
-		unwind_from_ucontext(&regs, &here);
+		own_registers(&regs, gp, d->interrupted ? d->interrupted : &here);
 		print_stack(&d->out, &regs, gp);
 	} else if (traceback_registers(&regs, gp)) {
 		print_stack(&d->out, &regs, gp);
@@ -217,10 +226,10 @@ static bool print_other(struct g *gp, void *arg)
 	return true;
 }
 
-void dump_some(int fd, uint64_t max)
+void dump_some(int fd, uint64_t max, const void *interrupted)
 {
 	const struct m *mp = getm();
-	struct dump d = { .self = mp ? mp->curg : NULL, .room = max };
+	struct dump d = { .self = mp ? mp->curg : NULL, .room = max, .interrupted = interrupted };
 
 	fdp_init(&d.out, fd);
 	if (world_why()) {
@@ -269,5 +278,5 @@ void urge_dump(int fd)
 {
 	if (debugvars.leaks)
 		find_leaks(fd);
-	dump_some(fd, UINT64_MAX);
+	dump_some(fd, UINT64_MAX, NULL);
 }

@@ -815,9 +815,10 @@ URGE_API int urge_preempt_text(const void *addr, bool on);
  * Stops every other goroutine and returns when all Ps stand still. why tells a debugger what for;
  * it must outlive the stop. Those in declared system calls go on there, and stop when they return.
  * The others are interrupted, undeclared system calls too; one between urge_nopreempt_begin and its
- * end is waited for. Nested calls by one goroutine count; another caller waits for its turn. Until
- * the start only async-signal-safe functions and urge_dump may be called; to block is fatal, and so
- * is a start by who has not stopped the world. Goroutine: 0 or -EPERM.
+ * end is waited for; when that takes a second, a line on stderr says who it is. Nested calls by one
+ * goroutine count; another caller waits for its turn. Until the start only async-signal-safe
+ * functions and urge_dump may be called; to block is fatal, and so is a start by who has not stopped
+ * the world. Goroutine: 0 or -EPERM.
  */
 URGE_API int urge_stop_the_world(const char *why);
 URGE_API void urge_start_the_world(void);

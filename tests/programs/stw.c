@@ -6,10 +6,11 @@
  * afterwards. STOPS (1000) in a row; nested; by two who queue for it; while others start
  * goroutines.
  *
- * usage: stw [resize | start | sleep | wait]
+ * usage: stw [resize | long | start | sleep | wait]
  *
- * resize: GOMAXPROCS changes, while stopped and at any time. The other three are misuse, which is
- * to end the process; the script looks at the words.
+ * resize: GOMAXPROCS changes, while stopped and at any time. long: two goroutines keep the world from
+ * being stopped for 1.5 s each. The other three are misuse, which is to end the process; the script
+ * looks at the words.
  */
 #include "tests/programs/check.h"
 
@@ -235,6 +236,47 @@ static void direct(void)
 	printf("%llu goroutines started from outside\n", (unsigned long long)started);
 }
 
+/* ---- a long wait --------------------------------------------------------------------------- */
+
+static uint32_t held;
+
+/* Does not stop for 1.5 seconds: between the calls, or by its attribute. */
+static void holder(void *by_attribute)
+{
+	int64_t end;
+
+	if (!by_attribute)
+		urge_nopreempt_begin();
+	STORE(held, 1);
+	end = urge_now() + 1500 * URGE_MS;
+	while (urge_now() < end)
+		;
+	if (!by_attribute)
+		urge_nopreempt_end();
+}
+
+static int stop_with(bool by_attribute)
+{
+	struct urge_attr attr = URGE_ATTR_INIT;
+
+	attr.name = "holds";
+	attr.preempt = by_attribute ? URGE_PREEMPT_OFF : URGE_PREEMPT_AUTO;
+	STORE(held, 0);
+	CHECK(urge_go_attr(&attr, holder, by_attribute ? &held : NULL) == 0, "urge_go_attr");
+	while (!LOAD(held))
+		urge_yield();
+	CHECK(urge_stop_the_world("to be told") == 0, "stop");
+	urge_start_the_world();
+	return 0;
+}
+
+static int wait_long(void *unused)
+{
+	(void)unused;
+	urge_gomaxprocs(2);
+	return stop_with(false) | stop_with(true);
+}
+
 /* ---- misuse -------------------------------------------------------------------------------- */
 
 static int start_without_stop(void *unused)
@@ -267,6 +309,8 @@ int main(int argc, char **argv)
 {
 	begin((int64_t)env_number("SECONDS", 120));
 	resize = argc > 1 && !strcmp(argv[1], "resize");
+	if (argc > 1 && !strcmp(argv[1], "long"))
+		return urge_main(wait_long, NULL) | finish();
 	if (argc > 1 && !resize) {
 		CHECK(urge_stop_the_world("outside") == -EPERM, "");
 		return urge_main(!strcmp(argv[1], "start")   ? start_without_stop

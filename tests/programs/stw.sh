@@ -10,6 +10,14 @@ failed=0
 for program in stw stw.shared; do
 	echo "-- $program resize"
 	"$programs/$program" resize </dev/null || failed=1
+	output=$("$programs/$program" long 2>&1 </dev/null) || failed=1
+	line='^urge: stopping the world \(to be told\) has taken 1 s: waits for goroutine [0-9]+ holds, '
+	line+='started with holder: urge_nopreempt, or the attribute$'
+	if (($(grep -cE "$line" <<<"$output") != 2 || $(wc -l <<<"$output") != 2)); then
+		echo "$program long: not twice: $line"
+		head -n 20 <<<"$output"
+		failed=1
+	fi
 	while read -r misuse words; do
 		output=$("$programs/$program" "$misuse" 2>&1 </dev/null)
 		status=$?

@@ -124,6 +124,23 @@ TEST_P(Programs, SigquitDumpsEveryGoroutineAndEndsWithStatus2)
 		<< dump;
 }
 
+/* Whom the signal hits: what it was doing, and not what the handler does. */
+TEST_P(Programs, SigquitShowsTheFramesOfWhomItHits)
+{
+	Outcome dump = in_child(test_program("quit_here"));
+
+	EXPECT_EXITED(2, dump);
+	EXPECT_TRUE(found(dump.err, "^SIGQUIT: quit\n\ngoroutine 1 \\[running\\] main:\n"
+				    "spin_here\\(\\.\\.\\.\\)\n[^\n]+\ncall_here\\("))
+		<< dump;
+	dump = in_child(test_program("quit_here", { "blocking" }));
+	EXPECT_EXITED(2, dump);
+	EXPECT_TRUE(
+		found(dump.err,
+		      "^SIGQUIT: quit\n\ngoroutine 1 \\[syscall\\] main:\n([^\n]+\n)*call_here\\("))
+		<< dump;
+}
+
 TEST_P(Programs, SchedtraceIsGos)
 {
 	std::string n = "[0-9]+";
