@@ -16,9 +16,11 @@
  * nobody declared: that is no reason to have fewer.
  *
  * It must settle. A wish counts when two windows in a row have it; and who turns around (more after
- * fewer, or the other way) waits for `hold` since the last change, which doubles each time: so under a
- * load that stays what it is there are at most log2(t / HOLD_MIN) turns in time t. hold shrinks again
- * after a long time without a change, so that new loads are answered quickly.
+ * fewer, or the other way) waits for `hold` since the last change, which is four times as long each
+ * time: so under a load that stays what it is there are at most log4(t / HOLD_MIN) + 1 turns in time t,
+ * also where either number has a fault: one P too few, and another process that wants the CPU of
+ * the next. hold shrinks again after a long time without a change, so that new loads are answered
+ * quickly.
  */
 #include "sched/autoprocs.h"
 
@@ -39,6 +41,7 @@
 #define GRANTED_NS INT64_C(1000000000)
 #define HOLD_MIN INT64_C(500000000)
 #define HOLD_MAX INT64_C(600000000000)
+#define HOLD_GROWS 4
 #define CALM 8 /* so many times hold without a change, then hold halves */
 
 enum {
@@ -87,7 +90,7 @@ int autoprocs_decide(struct autoprocs *state, const struct autoprocs_window *see
 	if (turns && now - state->changed < state->hold)
 		return seen->n;
 	if (turns && state->hold < HOLD_MAX)
-		state->hold *= 2;
+		state->hold *= HOLD_GROWS;
 	state->direction = direction;
 	state->changed = now;
 	return seen->n + by;

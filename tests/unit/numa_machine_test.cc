@@ -288,6 +288,54 @@ TEST_F(NumaMachine, NoNodeIdlesWhileAnotherHasWork)
 }
 
 /*
+ * One P starts everything: those of its node help, which are local steals, and then the others. All
+ * steals are one or the other.
+ */
+TEST_F(NumaMachine, StealsAreLocalOrRemote)
+{
+	EXPECT_EQ(0, run_main([] {
+			  std::atomic<int> left{ 0 };
+			  auto before = stats();
+			  uint64_t local = 0, remote = 0;
+
+			  /* a node with two CPUs has two Ps */
+			  for (int round = 0; round < 50 && (local == 0 || remote == 0); round++) {
+				  left = 200;
+				  for (int i = 0; i < 200; i++)
+					  EXPECT_EQ(0, go([&] {
+							    int64_t end = urge_now() + URGE_MS;
+
+							    while (urge_now() < end)
+								    ;
+							    left--;
+						    }));
+				  EXPECT_TRUE(eventually([&] { return left == 0; }));
+				  local = remote = 0;
+				  auto after = stats();
+				  for (size_t node = 0; node < after.size(); node++) {
+					  local += after[node].steals_local -
+						   before[node].steals_local;
+					  remote += after[node].steals_remote -
+						    before[node].steals_remote;
+				  }
+			  }
+			  printf("%d local steals, %d remote ones\n", (int)local, (int)remote);
+			  EXPECT_GT(local, 0u);
+			  EXPECT_GT(remote, 0u);
+			  EXPECT_TRUE(eventually([] {
+				  struct urge_stats all;
+				  uint64_t sum = 0;
+
+				  for (const auto &node : stats())
+					  sum += node.steals_local + node.steals_remote;
+				  urge_stats_read(&all);
+				  return all.steals == sum;
+			  }));
+			  return 0;
+		  }));
+}
+
+/*
  * More loops than Ps, which nothing but signals takes off: each gets on, wherever it was stopped, also
  * when its node has no P any more.
  */

@@ -421,6 +421,56 @@ TEST_F(NumaPlacement, GrowingMovesNobody)
 	}
 }
 
+/* Machines of 1 to 64 nodes, with holes in their numbers and 0 to 4 CPUs each. */
+TEST_F(NumaPlacement, OneTo64Nodes)
+{
+	unsigned random = 1;
+
+	for (int n = 1; n <= 64; n++) {
+		std::string online, sys = (folder() / ("random" + std::to_string(n))).string();
+		auto put = [&](const std::string &name, const std::string &text) {
+			fs::path path = sys + "/sys/devices/system/" + name;
+
+			fs::create_directories(path.parent_path());
+			std::ofstream(path) << text << '\n';
+		};
+		int cpu = 0, number = 0;
+		uint32_t with_cpus = 0;
+
+		SCOPED_TRACE(n);
+		for (int i = 0; i < n; i++, number += 1 + rand_r(&random) % 3) {
+			int cpus = i + 1 == n && cpu == 0 ? 1 : rand_r(&random) % 5;
+			std::string distances, list;
+
+			for (int k = 0; k < n; k++)
+				distances +=
+					std::to_string(i == k ? 10 : 11 + rand_r(&random) % 200) +
+					" ";
+			if (cpus > 0)
+				list = std::to_string(cpu) + "-" + std::to_string(cpu + cpus - 1);
+			with_cpus += cpus > 0;
+			cpu += cpus;
+			online += (i ? "," : "") + std::to_string(number);
+			put("node/node" + std::to_string(number) + "/cpulist", list);
+			put("node/node" + std::to_string(number) + "/distance", distances);
+		}
+		put("cpu/online", "0-" + std::to_string(cpu - 1));
+		put("node/online", online);
+		put("node/has_memory", online);
+		procfs_set_root(sys.c_str());
+		numa_topology_read(t.get(), nullptr);
+		EXPECT_STREQ("", t->fallback);
+		EXPECT_EQ((uint32_t)n, t->nall);
+		EXPECT_EQ(with_cpus, t->nnodes);
+		expect_consistent();
+		numa_place(p.get(), t.get());
+		for (uint32_t k = 0; k < t->nnodes; k++)
+			EXPECT_EQ(node((int)k).ncpus, spread((uint32_t)cpu)[k]);
+		for (uint32_t from = 0; from < t->nnodes; from++)
+			EXPECT_EQ((size_t)cpu, walk(from, (uint32_t)cpu, NUMA_ALL).size());
+	}
+}
+
 TEST_F(NumaPlacement, FollowsTheAffinityMask)
 {
 	struct cpumask some = cpus({ 0, 4, 5, 6, 7 });
