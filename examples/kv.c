@@ -497,8 +497,8 @@ static void few_words(struct connection *c)
 static enum parsed add_word(struct connection *c, const char *at, size_t size)
 {
 	if (c->nwords == c->room) {
-		struct word *words = malloc(2 * c->room * sizeof(*words));
-		size_t room = 2 * c->room;
+		size_t room = 2 * c->nwords + WORDS_FIRST;
+		struct word *words = malloc(room * sizeof(*words));
 
 		if (!words)
 			return WRONG;

@@ -83,7 +83,7 @@ static void accept_all(void *unused)
 
 static void start_server(void (*serve)(int fd), const struct echo_message *message)
 {
-	struct sockaddr_in addr;
+	struct sockaddr_in addr = { .sin_port = 0 };
 	socklen_t len = sizeof(addr);
 	pthread_t thread;
 

@@ -3,7 +3,7 @@
 #include "bench/lab/maxprocs_load.h"
 
 #define main echo_main
-#include "examples/echo.c"
+#include "examples/echo.c" /* NOLINT(bugprone-suspicious-include) */
 #undef main
 
 void echo_connection(int fd)

@@ -3,7 +3,7 @@
 #include "bench/lab/maxprocs_load.h"
 
 #define main kv_main
-#include "examples/kv.c"
+#include "examples/kv.c" /* NOLINT(bugprone-suspicious-include) */
 #undef main
 
 void kv_connection(int fd)

@@ -169,7 +169,7 @@ static void direct(void)
 /* Nearly each of these was timed: not if the next goroutine runs by other ways, as at an end. */
 static void check_times(uint64_t moved)
 {
-	struct urge_histogram h;
+	struct urge_histogram h = { .bounds = { 0 } };
 	struct urge_metric metric = { .name = "/sched/preempt/injected:seconds", .value.h = &h };
 	uint64_t timed = 0, half = 0;
 	unsigned i = 0;
