@@ -23,7 +23,7 @@
 #include <string.h>
 
 static const char usage[] =
-	"usage: urge-lab preempt [--loops K] [--procs P] [--policy HOW] [--slices US,...]\n"
+	"usage: urge-lab preempt [--loops K] [--procs P] [--policy HOW,...] [--slices US,...]\n"
 	"                        [--seconds S] [--out DIR]\n"
 	"\n"
 	"K tight loops without a single call run on P Ps beside one goroutine that sleeps 1 ms in a\n"
@@ -32,12 +32,21 @@ static const char usage[] =
 	"\n"
 	"  --loops K     tight loops (default 4)\n"
 	"  --procs P     GOMAXPROCS (default 2, or 1 on a machine with one CPU)\n"
-	"  --policy HOW  auto, inject or park: how loops are preempted (default auto)\n"
-	"  --slices US   time slices in us, 50 to 10000000, at most 11 (default 10000,1000,100)\n"
+	"  --policy HOW  how loops are preempted, one or more of: auto, inject, park, timer (as\n"
+	"                auto, and a timer of each thread asks beside sysmon); default auto\n"
+	"  --slices US   time slices in us, 50 to 10000000 (default 10000,1000,100); `sweep'\n"
+	"                stands for eight from 50 to 10000\n"
 	"  --seconds S   length of each run (default 3)\n"
 	"  --out DIR     folder for preempt.html, preempt.csv (all samples) and\n"
 	"                preempt-summary.csv (default build/report)\n"
 	"  --help        print this\n";
+
+const struct preempt_way_names preempt_ways[PREEMPT_WAYS] = {
+	{ "auto", URGE_PREEMPT_AUTO, "sysmon" },
+	{ "inject", URGE_PREEMPT_INJECT, "sysmon" },
+	{ "park", URGE_PREEMPT_PARK, "sysmon" },
+	{ "timer", URGE_PREEMPT_AUTO, "timer" },
+};
 
 static struct preempt_row rows[PREEMPT_ROWS_MAX] = {
 	{ .name = "preemption off", .file_name = "off" },
@@ -81,7 +90,7 @@ static void run_row(const struct preempt_options *options, unsigned index)
 {
 	struct preempt_row *row = &rows[index];
 	char slice[24], policy[12], loops[16], seconds[32], title[128];
-	const char *argv[] = { slice, policy, loops, seconds, NULL };
+	const char *argv[] = { slice, policy, loops, seconds, preempt_ways[row->way].source, NULL };
 	struct cell cell = {
 		.argv = argv,
 		.gomaxprocs = options->procs,
@@ -93,7 +102,7 @@ static void run_row(const struct preempt_options *options, unsigned index)
 
 	snprintf(slice, sizeof(slice), "%" PRId64, row->slice);
 	snprintf(policy, sizeof(policy), "%d",
-		 row->slice == 0 ? URGE_PREEMPT_OFF : options->policy);
+		 row->slice == 0 ? URGE_PREEMPT_OFF : preempt_ways[row->way].policy);
 	snprintf(loops, sizeof(loops), "%u", options->loops);
 	snprintf(seconds, sizeof(seconds), "%.17g", options->seconds);
 	snprintf(title, sizeof(title), "run %u of %u, %g s each: %s", index + 1, options->rows,
@@ -116,55 +125,56 @@ static unsigned default_procs(void)
 												: 2;
 }
 
-static void parse_policy(const char *text, void *arg)
+static unsigned way_named(const char *name)
 {
-	struct preempt_options *options = arg;
-	static const struct {
-		const char *name;
-		int policy;
-	} policies[] = {
-		{ "auto", URGE_PREEMPT_AUTO },
-		{ "inject", URGE_PREEMPT_INJECT },
-		{ "park", URGE_PREEMPT_PARK },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
-		if (!strcmp(text, policies[i].name)) {
-			options->policy = policies[i].policy;
-			options->means = policies[i].name;
-			return;
-		}
-	}
-	fprintf(stderr, "urge-lab: --policy %s: give auto, inject or park\n", text);
+	for (unsigned i = 0; i < PREEMPT_WAYS; i++)
+		if (!strcmp(name, preempt_ways[i].name))
+			return i;
+	fprintf(stderr, "urge-lab: --policy %s: give auto, inject, park or timer\n", name);
 	exit(EXIT_USAGE);
 }
 
-static void name_row(struct preempt_row *row, long us)
+static void name_row(struct preempt_row *row, unsigned way, bool ways, long us)
 {
 	const char *unit = us % 1000000 == 0 ? "s" : us % 1000 == 0 ? "ms" : "us";
 	long n = us % 1000000 == 0 ? us / 1000000 : us % 1000 == 0 ? us / 1000 : us;
+	const char *name = ways ? preempt_ways[way].name : "slice";
 
 	row->slice = us * URGE_US;
-	snprintf(row->name, sizeof(row->name), "slice %ld %s", n, unit);
-	snprintf(row->file_name, sizeof(row->file_name), "slice%ld%s", n, unit);
+	row->way = way;
+	snprintf(row->name, sizeof(row->name), "%s %ld %s", name, n, unit);
+	snprintf(row->file_name, sizeof(row->file_name), "%s%ld%s", name, n, unit);
 }
 
-/* Fills in the rows behind the first. */
-static void parse_slices(const char *text, void *arg)
+/* The rows of one way. */
+static void add_rows(struct preempt_options *options, unsigned way, bool ways, const char *slices)
 {
-	struct preempt_options *options = arg;
 	char list[256], *rest = list;
 
-	snprintf(list, sizeof(list), "%s", text);
-	options->rows = 1;
+	snprintf(list, sizeof(list), "%s", slices);
 	for (const char *word; (word = strsep(&rest, ",")) != NULL;) {
 		if (options->rows == PREEMPT_ROWS_MAX) {
-			fprintf(stderr, "urge-lab: --slices: at most %d of them\n",
+			fprintf(stderr, "urge-lab: at most %d pairs of policy and slice\n",
 				PREEMPT_ROWS_MAX - 1);
 			exit(EXIT_USAGE);
 		}
-		name_row(&rows[options->rows++], option_integer("--slices", word, 50, 10000000));
+		name_row(&rows[options->rows++], way, ways,
+			 option_integer("--slices", word, 50, 10000000));
 	}
+}
+
+/* Fills in the rows behind the first. */
+static void make_rows(struct preempt_options *options, const char *slices)
+{
+	bool ways = strchr(options->means, ',');
+	char list[64], *rest = list;
+
+	if (!strcmp(slices, "sweep"))
+		slices = "10000,5000,2000,1000,500,200,100,50";
+	snprintf(list, sizeof(list), "%s", options->means);
+	options->rows = 1;
+	for (const char *word; (word = strsep(&rest, ",")) != NULL;)
+		add_rows(options, way_named(word), ways, slices);
 }
 
 static int preempt(int argc, char **argv)
@@ -173,23 +183,24 @@ static int preempt(int argc, char **argv)
 		.loops = 4,
 		.procs = default_procs(),
 		.seconds = 3,
+		.means = "auto",
 		.out = "build/report",
 		.argc = argc,
 		.argv = argv,
 	};
+	const char *slices = "10000,1000,100";
 	const struct argument arguments[] = {
 		{ "--loops", .integer = &options.loops, .min = 1, .max = 1000 },
 		{ "--procs", .integer = &options.procs, .min = 1, .max = 1024 },
-		{ "--policy", .parse = parse_policy, .arg = &options },
-		{ "--slices", .parse = parse_slices, .arg = &options },
+		{ "--policy", .text = &options.means },
+		{ "--slices", .text = &slices },
 		{ "--seconds", .number = &options.seconds, .min = 0.1, .max = 3600 },
 		{ "--out", .text = &options.out },
 	};
 	int status = 0;
 
-	parse_policy("auto", &options);
-	parse_slices("10000,1000,100", &options);
 	arguments_read(argc, argv, usage, arguments, ARRAY_SIZE(arguments));
+	make_rows(&options, slices);
 	report_make_directory(options.out);
 	for (unsigned i = 0; i < options.rows; i++)
 		run_row(&options, i);

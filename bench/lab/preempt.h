@@ -12,9 +12,8 @@
 struct preempt_options {
 	unsigned loops;
 	unsigned procs;
-	unsigned rows;     /* the first has preemption off, the others a slice each */
-	int policy;        /* URGE_PREEMPT_*, where it is not off */
-	const char *means; /* its name */
+	unsigned rows;     /* the first has preemption off, the others a way and a slice each */
+	const char *means; /* the names of the ways */
 	double seconds;    /* of each cell */
 	const char *out;
 	int argc; /* the command line, for the report */
@@ -27,6 +26,7 @@ struct preempt_row {
 	char name[24];
 	char file_name[24]; /* without blanks, for the CSV files */
 	int64_t slice;      /* ns; 0: preemption off */
+	unsigned way;       /* index of preempt_ways */
 	/* what the cell printed */
 	struct samples
 		lateness; /* ns, in the order of time until the row is complete, then sorted */
@@ -42,9 +42,20 @@ struct preempt_row {
 	char failure[128];
 };
 
-enum { PREEMPT_ROWS_MAX = 12 };
+enum { PREEMPT_ROWS_MAX = 48 };
 
-/* The child's side: argv is SLICE (ns, 0 for off), POLICY, LOOPS, SECONDS. Returns the exit status. */
+/* How goroutines are preempted. */
+enum { PREEMPT_WAYS = 4 };
+extern const struct preempt_way_names {
+	const char *name;
+	int policy;
+	const char *source; /* who asks: "sysmon", or "timer" beside it */
+} preempt_ways[PREEMPT_WAYS];
+
+/*
+ * The child's side: argv is SLICE (ns, 0 for off), POLICY, LOOPS, SECONDS, SOURCE. Returns the exit
+ * status.
+ */
 int preempt_cell(char *const *argv);
 
 /* Reads one line that a cell printed into the row; false when it is none. */

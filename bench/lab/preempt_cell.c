@@ -6,11 +6,13 @@
  *
  *	goroutine 1			   the ending thread
  *	started = now; sem_post(begin)	   (waits for begin)
- *	loops_start			   sleeps until started + seconds
+ *	loops_start			   sleeps until started + seconds; with timers as the second
+ *					   source, makes them meanwhile
  *	sleeps, notes, sleeps, notes	   ended, cpu = now; loops_halt
  *	sees loops_halted; joins; prints
  */
 #include "bench/lab/preempt.h"
+#include "bench/lab/preempt_timer.h"
 #include "bench/loops.h"
 #include "bench/process.h"
 #include "urge.h"
@@ -29,6 +31,7 @@ struct run {
 	int policy;
 	unsigned count;
 	int64_t length;
+	bool timers;
 	/* goroutine 1, before begin */
 	int64_t started, cpu_started;
 	sem_t begin;
@@ -37,6 +40,14 @@ struct run {
 	struct loops loops;
 };
 
+static void sleep_until(int64_t when)
+{
+	struct timespec deadline = { when / URGE_S, when % URGE_S };
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, NULL) != 0)
+		continue;
+}
+
 static void *ending_thread(void *arg)
 {
 	struct run *run = arg;
@@ -44,9 +55,13 @@ static void *ending_thread(void *arg)
 	while (sem_wait(&run->begin) < 0)
 		continue;
 	int64_t end = run->started + run->length;
-	struct timespec deadline = { end / URGE_S, end % URGE_S };
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, NULL) != 0)
-		continue;
+	while (run->timers && urge_now() + 5 * URGE_MS < end) {
+		preempt_timers_look();
+		sleep_until(urge_now() + 5 * URGE_MS);
+	}
+	sleep_until(end);
+	if (run->timers)
+		preempt_timers_end();
 	run->ended = urge_now();
 	run->cpu_ended = process_cpu_ns();
 	loops_halt(&run->loops);
@@ -119,14 +134,17 @@ int preempt_cell(char *const *argv)
 	struct run *run = aligned_alloc(CACHE_LINE, sizeof(*run));
 	pthread_t thread;
 
-	if (!run || !argv[0] || !argv[1] || !argv[2] || !argv[3])
+	if (!run || !argv[0] || !argv[1] || !argv[2] || !argv[3] || !argv[4])
 		return 1;
 	*run = (struct run){
 		.slice = strtoll(argv[0], NULL, 10),
 		.policy = (int)strtol(argv[1], NULL, 10),
 		.count = (unsigned)strtoul(argv[2], NULL, 10),
 		.length = (int64_t)(strtod(argv[3], NULL) * 1e9),
+		.timers = !strcmp(argv[4], "timer"),
 	};
+	if (run->timers)
+		preempt_timers_init(run->slice);
 	sem_init(&run->begin, 0, 0);
 	int err = -pthread_create(&thread, NULL, ending_thread, run);
 	if (err == 0)

@@ -197,7 +197,8 @@ static void write_summary(const struct preempt_options *options, const struct pr
 /* ---- the page ------------------------------------------------------------------------------ */
 
 /* Readable on white and on black. */
-static const char *const colors[PREEMPT_ROWS_MAX] = {
+enum { COLORS = 12 };
+static const char *const colors[COLORS] = {
 	"#d1495b", "#2a9d8f", "#4c86d8", "#e08e2b", "#8a63c9", "#6b8e23",
 	"#c71585", "#008b8b", "#a0522d", "#708090", "#cd5c5c", "#4682b4",
 };
@@ -242,7 +243,7 @@ static int plot_lateness(FILE *page, const struct preempt_options *options,
 		if (count_all(&rows[i]) == 0)
 			continue;
 		fprintf(commands, "%s$row%u using 1:2 with lines lw 2 lc rgb '%s' title '%s%s'",
-			separator, i, colors[i], rows[i].name,
+			separator, i, colors[i % COLORS], rows[i].name,
 			rows[i].lateness.n ? "" : " (at least)");
 		separator = ", ";
 	}
@@ -250,25 +251,54 @@ static int plot_lateness(FILE *page, const struct preempt_options *options,
 	return plot_end(commands, page);
 }
 
-static int plot_kept(FILE *page, const struct preempt_options *options,
-		     const struct preempt_row *rows)
+/* One curve for each way, of which each row is a point: slice, kept, p99 of the lateness. */
+static unsigned write_curves(FILE *commands, const struct preempt_options *options,
+			     const struct preempt_row *rows)
 {
-	FILE *commands = plot_begin("kept");
+	unsigned curves = 0;
 
-	fputs("$kept << EOD\n", commands);
-	for (unsigned i = 1; i < options->rows; i++)
-		if (kept(&rows[i], off_row(rows), false) >= 0)
-			fprintf(commands, "%g %g %g\n", (double)rows[i].slice / 1e3,
-				kept(&rows[i], off_row(rows), false),
-				kept(&rows[i], off_row(rows), true));
-	fputs("EOD\nset logscale x\nset xrange [40:*]\nset yrange [*<80:105]\n"
-	      "set xtics ('100 us' 100, '1 ms' 1e3, '10 ms' 1e4)\n"
-	      "set xlabel 'time slice'\nset ylabel 'throughput kept, in % of preemption off'\n",
-	      commands);
+	for (unsigned way = 0; way < PREEMPT_WAYS; way++) {
+		fprintf(commands, "$way%u << EOD\n", way);
+		for (unsigned i = 1; i < options->rows; i++) {
+			const struct preempt_row *row = &rows[i];
+			bool at_least;
+
+			if (row->way != way || kept(row, off_row(rows), false) < 0 ||
+			    count_all(row) == 0)
+				continue;
+			fprintf(commands, "%g %g %g\n", (double)row->slice / 1e3,
+				kept(row, off_row(rows), false),
+				lateness_at(row, .99, &at_least) / 1e3);
+			curves |= 1U << way;
+		}
+		fputs("EOD\n", commands);
+	}
+	return curves;
+}
+
+/* The throughput kept, against column `of` of the curves. */
+static int plot_kept(FILE *page, const struct preempt_options *options,
+		     const struct preempt_row *rows, const char *id, int of, const char *axis)
+{
+	FILE *commands = plot_begin(id);
+	unsigned curves = write_curves(commands, options, rows);
+	const char *separator = "plot ";
+
 	fprintf(commands,
-		"plot $kept using 1:2 with linespoints lw 2 pt 7 ps 0.6 lc rgb '%s' title 'by wall time', "
-		"$kept using 1:3 with linespoints lw 2 pt 5 ps 0.6 lc rgb '%s' title 'by CPU time'\n",
-		colors[1], colors[3]);
+		"set logscale x\nset yrange [*<80:105]\n"
+		"set xtics ('50 us' 50, '100 us' 100, '500 us' 500, '1 ms' 1e3, '10 ms' 1e4, "
+		"'100 ms' 1e5, '1 s' 1e6)\n"
+		"set xlabel '%s'\nset ylabel 'throughput kept, in %% of preemption off'\n",
+		axis);
+	for (unsigned way = 0; way < PREEMPT_WAYS; way++) {
+		if (!(curves >> way & 1))
+			continue;
+		fprintf(commands,
+			"%s$way%u using %d:2 with linespoints lw 2 pt 7 ps 0.6 lc rgb '%s' title '%s'",
+			separator, way, of, colors[way + 1], preempt_ways[way].name);
+		separator = ", ";
+	}
+	fputc('\n', commands);
 	return plot_end(commands, page);
 }
 
@@ -311,7 +341,10 @@ static void write_page(const struct preempt_options *options, const struct preem
 		/* a second drawing without gnuplot would only say the same again */
 		if (plot_lateness(page, options, rows) == 0) {
 			fputs("<h2>Throughput kept</h2>\n", page);
-			plot_kept(page, options, rows);
+			plot_kept(page, options, rows, "kept", 1, "time slice");
+			fputs("<h2>Throughput kept against lateness, a point for each slice</h2>\n",
+			      page);
+			plot_kept(page, options, rows, "price", 3, "lateness, 99th percentile");
 		}
 	}
 	fputs("<p>A lower bound (&gt;=) is a wake-up that was due and did not happen until the loops "
