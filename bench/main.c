@@ -42,6 +42,7 @@ static const struct workload *const workloads[] = {
 	&stw_workload,
 	&resize_1_2_workload,
 	&resize_2_8_workload,
+	&file_workload,
 	&echo_epoll_workload,
 	&echo_core0_workload,
 	&echo_core0_loops2_workload,

@@ -31,6 +31,8 @@ extern const struct workload idle_park_workload, idle_one_workload, idle_tick_wo
 extern const struct workload resize_1_2_workload, resize_2_8_workload;
 /* syscall.c */
 extern const struct workload syscall_workload, syscall_threads_workload;
+/* file.c */
+extern const struct workload file_workload;
 /* echo.c */
 extern const struct workload echo_epoll_workload, echo_core0_workload, echo_core0_loops2_workload;
 extern const struct workload echo_both_workload, echo_both_loops2_workload;
