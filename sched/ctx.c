@@ -325,7 +325,7 @@ void urge_ctx_cancel(urge_ctx *ctx, int err)
 		leave();
 }
 
-int urge_ctx_err(const urge_ctx *ctx)
+int urge_ctx_err(urge_ctx *ctx)
 {
 	return ctx_err(ctx);
 }
@@ -335,7 +335,7 @@ int64_t urge_ctx_deadline(const urge_ctx *ctx)
 	return ctx->deadline;
 }
 
-void *urge_ctx_value(const urge_ctx *ctx, const void *key)
+void *urge_ctx_value(urge_ctx *ctx, const void *key)
 {
 	while (ctx && ctx->key != key)
 		ctx = ctx->parent;

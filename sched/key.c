@@ -51,7 +51,7 @@ noinline static void ***own_table(void)
 	return mp && mp->curg ? &mp->curg->top->keys : NULL;
 }
 
-int urge_setspecific(urge_key key, const void *value)
+int urge_setspecific(urge_key key, void *value)
 {
 	void ***table = own_table();
 
@@ -67,7 +67,7 @@ int urge_setspecific(urge_key key, const void *value)
 		if (!*table)
 			return -ENOMEM;
 	}
-	(*table)[key] = (void *)(uintptr_t)value;
+	(*table)[key] = value;
 	return 0;
 }
 

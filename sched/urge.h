@@ -239,7 +239,7 @@ URGE_API size_t urge_num_goroutine(void);
 typedef uint32_t urge_key;
 
 URGE_API int urge_key_create(urge_key *key, void (*dtor)(void *value));
-URGE_API int urge_setspecific(urge_key key, const void *value);
+URGE_API int urge_setspecific(urge_key key, void *value);
 URGE_API void *urge_getspecific(urge_key key);
 
 /* ---- waiting for goroutines ---------------------------------------------------------------- */
@@ -701,7 +701,7 @@ URGE_API urge_ctx *urge_ctx_with_deadline(urge_ctx *parent, int64_t deadline);
 URGE_API urge_ctx *urge_ctx_with_value(urge_ctx *parent, const void *key, void *value);
 
 /* The value under the key in ctx or the nearest of its parents that has one; else NULL. */
-URGE_API void *urge_ctx_value(const urge_ctx *ctx, const void *key);
+URGE_API void *urge_ctx_value(urge_ctx *ctx, const void *key);
 
 /*
  * Takes a reference to ctx, which the caller has or borrows one to, and returns it; gives one back:
@@ -719,7 +719,7 @@ URGE_API void urge_ctx_release(urge_ctx *ctx);
 URGE_API void urge_ctx_cancel(urge_ctx *ctx, int err);
 
 /* 0, or what ctx was cancelled with. Signal-safe. */
-URGE_API int urge_ctx_err(const urge_ctx *ctx);
+URGE_API int urge_ctx_err(urge_ctx *ctx);
 
 /* Its deadline or the earliest of its parents', if that is earlier; URGE_FOREVER for none. */
 URGE_API int64_t urge_ctx_deadline(const urge_ctx *ctx);
