@@ -16,6 +16,7 @@
 #include "sched/allp.h"
 #include "sched/fatal.h"
 #include "sched/gqueue.h"
+#include "sched/hog.h"
 #include "sched/key.h"
 #include "sched/latency.h"
 #include "sched/lock.h"
@@ -271,7 +272,7 @@ static const uint8_t preempt_attrs[] = {
 	[URGE_PREEMPT_OFF] = GATTR_NOPREEMPT,
 };
 
-/* A dead one with the stack, on the node and with the name that attr asks for. */
+/* A dead one with the stack, on the node, of the class and with the name that attr asks for. */
 noinline static struct g *gfget_attr(struct p *pp, const struct urge_attr *attr)
 {
 	size_t usable = attr ? attr->stack_size : 0;
@@ -289,6 +290,13 @@ noinline static struct g *gfget_attr(struct p *pp, const struct urge_attr *attr)
 	gp->attr = asked != NUMA_NONE ? GATTR_NODE : 0;
 	if (attr)
 		gp->attr |= preempt_attrs[attr->preempt];
+	if (attr && attr->class_ == URGE_CLASS_LATENCY)
+		gp->attr |= GATTR_LATENCY;
+	gp->waitreason = WAIT_NONE;
+	if (attr && attr->class_ == URGE_CLASS_BATCH) {
+		gp->attr |= GATTR_BATCH;
+		gp->waitreason = HOG_MARK;
+	}
 	if (attr && attr->name) {
 		copy_name(gp->top->name, attr->name, sizeof(gp->top->name));
 		gp->attr |= GATTR_NAME;
@@ -302,10 +310,12 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 	struct g *gp = pp && !attr ? gfget_local(pp) : NULL;
 	struct gtop *top;
 
-	if (likely(gp))
+	if (likely(gp)) {
 		gp->attr = 0;
-	else
+		gp->waitreason = WAIT_NONE;
+	} else {
 		gp = gfget_attr(pp, attr);
+	}
 	if (unlikely(!gp))
 		return NULL;
 	sanitizer_reuse((void *)gp->stack_lo, gp->stack_hi - gp->stack_lo);
@@ -317,7 +327,6 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 	top->gopc = callerpc;
 	top->eh_caught = 0;
 	top->eh_uncaught = 0;
-	gp->waitreason = WAIT_NONE;
 	gp->nopreempt = 0;
 	__atomic_store_n(&gp->fresh, 1, __ATOMIC_RELAXED);
 	gp->errno_ = 0;
@@ -333,7 +342,8 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 
 static bool attr_valid(const struct urge_attr *attr)
 {
-	return attr->stack_size <= (size_t)1 << 30 && attr->preempt >= URGE_PREEMPT_AUTO &&
+	return attr->stack_size <= (size_t)1 << 30 && attr->class_ >= URGE_CLASS_AUTO &&
+	       attr->class_ <= URGE_CLASS_BATCH && attr->preempt >= URGE_PREEMPT_AUTO &&
 	       attr->preempt <= URGE_PREEMPT_OFF && node_asked(attr->node) != -EINVAL;
 }
 
@@ -350,7 +360,9 @@ static int newproc(const struct urge_attr *attr, urge_fn fn, void *arg, uintptr_
 		if (gp) {
 			gp->top->parentgoid = mp->curg->goid;
 			latency_begin(mp, gp, TRACE_GO_CREATE);
-			if (many_nodes() && gp->node != mp->p->node)
+			if (attr && gp->attr & GATTR_BATCH)
+				hog_put(NULL, gp);
+			else if (many_nodes() && gp->node != mp->p->node)
 				node_ready(gp, true);
 			else
 				runqput_next(mp->p, gp);

@@ -20,6 +20,10 @@
  * moved, so they used up their slices too. They take turns with the hogs. One of them may hold a
  * lock that others wait for; when sysmon finds a thread blocked on a futex, they go first.
  *
+ * A program that knows better says so by urge_attr.class_: BATCH begins as a hog and is one whenever it
+ * is preempted, LATENCY never. Neither costs a switch anything, since both are looked at when a
+ * goroutine is made or preempted only.
+ *
  * Rejected: priorities that the program sets (nobody knows them, and they age badly); a decaying
  * average of use, as kernels have it (here a switch costs a hundredth of a clock reading); stopping
  * hogs from the waker's thread (it may hold locks, and it does not know whether the thread is in the
@@ -59,8 +63,12 @@ static bool used_slice(const struct p *pp, int64_t now)
 
 void hog_judge(const struct m *mp)
 {
-	if (mp->p && used_slice(mp->p, nanotime()))
-		mp->curg->waitreason |= HOG_MARK;
+	struct g *gp = mp->curg;
+
+	if (gp->attr & GATTR_LATENCY)
+		gp->waitreason &= (uint8_t)~HOG_MARK;
+	else if (gp->attr & GATTR_BATCH || (mp->p && used_slice(mp->p, nanotime())))
+		gp->waitreason |= HOG_MARK;
 }
 
 bool hog_runs(const struct p *pp, int64_t now)

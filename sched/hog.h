@@ -38,7 +38,7 @@ bool hog_runs(const struct p *pp, int64_t now);
 /* Whether one runs anywhere. Any thread. */
 bool hogs_run(void);
 
-/* Queues gp, which was preempted on pp, behind the other hogs of its node. */
+/* Queues gp, which was preempted on pp, or is new (NULL), behind the other hogs of its node. */
 void hog_put(struct p *pp, struct g *gp);
 
 /* A hog for pp, in turn with goroutines that wait in the signal handler. NULL if none waits. */

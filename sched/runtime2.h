@@ -60,7 +60,9 @@ enum {
 	GATTR_NAME = 4,      /* top->name says its name */
 	GATTR_INJECT = 8,    /* URGE_PREEMPT_INJECT */
 	GATTR_PARK = 16,     /* URGE_PREEMPT_PARK */
-	GATTR_LEAKED = 8,    /* nobody will ever wake it: see leaks.c, which writes this */
+	GATTR_LEAKED = 32,   /* nobody will ever wake it: see leaks.c, which writes this */
+	GATTR_LATENCY = 64,  /* URGE_CLASS_LATENCY, _BATCH: see hog.c */
+	GATTR_BATCH = 128,
 };
 
 /* What an unlock function of gopark returns: false calls the park off. */

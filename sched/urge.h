@@ -173,9 +173,14 @@ enum {
  *   preempt	URGE_PREEMPT_AUTO: as the process, see urge_set_preempt; URGE_PREEMPT_INJECT and _PARK:
  *		only so, whatever the process's way is, unless that is URGE_PREEMPT_OFF; URGE_PREEMPT_OFF:
  *		never by a signal
- *   class_	without effect yet
+ *   class_	what it is taken for. URGE_CLASS_AUTO: the runtime finds out. Who has used up a time
+ *		slice runs when nobody else wants to, and at least a tenth of the time, until it blocks
+ *		or yields by itself. URGE_CLASS_BATCH: is treated so from its start, and from each
+ *		interruption on. URGE_CLASS_LATENCY: never, it takes turns with the others, but where
+ *		its thread has to be stopped with it. Another value is -EINVAL.
  */
 enum { URGE_NODE_ANY = -1 };
+enum { URGE_CLASS_AUTO, URGE_CLASS_LATENCY, URGE_CLASS_BATCH };
 
 struct urge_attr {
 	size_t stack_size;
