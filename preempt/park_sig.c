@@ -78,6 +78,7 @@ static bool hand_over_sig(struct m *mp, struct g *gp, struct p *pp, int64_t aske
 		next = pop_sig(pp);
 	if (!next)
 		return false;
+	pp->hogwhen = HOG_STOPPED;
 	give_up_p_sig(mp, pp);
 	push_sig(gp, pp);
 	preempt_passes_on(next, asked, WAY_PARKED);

@@ -115,6 +115,9 @@ struct g *hog_due(struct p *pp, int64_t now)
 		pp->hogwhen = now; /* nobody has waited since */
 		return NULL;
 	}
+	if (pp->hogwhen > now)
+		pp->hogwhen =
+			now; /* HOG_STOPPED: one was parked here, and this is what came next */
 	if (now - pp->hogwhen < OTHERS_TURN)
 		return NULL;
 	gp = hog_get(pp);

@@ -10,6 +10,13 @@
 #include "sched/hogq.h"
 #include "sched/runtime2.h"
 
+/*
+ * p.hogwhen, from the signal handler, which does not read clocks: a hog has run here until now. (With
+ * the time at which it began, one that is stopped late would be followed by the next for ever,
+ * and those in the queues of the P would starve.)
+ */
+#define HOG_STOPPED INT64_MAX
+
 enum { HOG_MARK = 0x40 }; /* in g.waitreason, which has no meaning while it is not parked */
 _Static_assert((int)WAIT_REASONS_N <= (int)HOG_MARK, "the mark is no wait reason");
 

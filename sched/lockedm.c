@@ -35,6 +35,7 @@ static void hand_to_its_m(struct g *gp, struct p *pp)
 	if (gp->bound & BOUND_PARKED) {
 		store_rlx_u64(&pp->schedtick, load_rlx_u64(&pp->schedtick) + 1);
 		slice_begins(pp, gp, nanotime());
+		store_rlx_u32(&pp->expects, 0); /* others may take what waits there */
 		casgstatus(gp, Grunnable, Grunning);
 	} else {
 		add_u32(&sched.nmrunning, 1);

@@ -3,6 +3,7 @@
 #include "tests/unit/child.h"
 #include "tests/unit/internals.h"
 #include <atomic>
+#include <memory>
 
 /* So that counting loops are not optimised, and hold no thread-local address. */
 static std::atomic<uint64_t> turns[4];
@@ -93,4 +94,22 @@ TEST(Hog, RunsAtOnceWhenTheOnlyOtherOneYields)
 			  stop = true;
 			  return 0;
 		  }));
+}
+
+/* Parked in the handler when others had waited for long: it is their turn, however late it was. */
+TEST(Hog, WhoWasStoppedLateHadItsTurn)
+{
+	auto pp = std::make_unique<struct p>();
+	auto gp = std::make_unique<struct g>();
+	int64_t now;
+
+	hog_put(pp.get(), gp.get());
+	now = pp->hogwhen;
+	EXPECT_EQ(gp.get(), hog_due(pp.get(), now + 10 * URGE_MS)) << "nobody ran here since";
+	hog_put(pp.get(), gp.get());
+	pp->hogwhen = HOG_STOPPED;
+	now += 100 * URGE_MS;
+	EXPECT_EQ(nullptr, hog_due(pp.get(), now));
+	EXPECT_EQ(nullptr, hog_due(pp.get(), now + 8 * URGE_MS));
+	EXPECT_EQ(gp.get(), hog_due(pp.get(), now + 10 * URGE_MS));
 }

@@ -19,6 +19,7 @@ extern "C" {
 #include "sched/allp.h"
 #include "sched/chan.h"
 #include "sched/gqueue.h"
+#include "sched/hog.h"
 #include "sched/lock.h"
 #include "sched/node.h"
 #include "sched/proc.h"
