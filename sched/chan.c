@@ -238,8 +238,9 @@ static void parked_unlock(struct m *mp, struct g *old)
 }
 
 /* The calling goroutine waits in q, with the lock, which is released, and leaves the runtime. */
-static RETURNS_AFTER_SWITCH int wait_and_leave(struct m *mp, struct urge_chan *c, struct waitq *q,
-					       void *elem, enum waitreason reason, int64_t deadline)
+static RETURNS_AFTER_SWITCH int chan_wait_and_leave(struct m *mp, struct urge_chan *c,
+						    struct waitq *q, void *elem,
+						    enum waitreason reason, int64_t deadline)
 {
 	struct g *gp = mp->curg;
 	struct sudog sg; /* enqueue sets the rest: clearing it first would take as long again */
@@ -326,7 +327,7 @@ static inline __attribute__((always_inline)) int chansend(struct urge_chan *c, c
 	chanlock(&c->lock, mp);
 	err = send_locked(c, elem, &ready);
 	if (err == -EAGAIN)
-		return wait_and_leave(mp, c, &c->sendq, (void *)elem, WAIT_CHANSEND, deadline);
+		return chan_wait_and_leave(mp, c, &c->sendq, (void *)elem, WAIT_CHANSEND, deadline);
 	chanunlock(&c->lock, mp);
 	if (ready)
 		goready_by(mp, ready);
@@ -348,7 +349,7 @@ static inline __attribute__((always_inline)) int chanrecv(struct urge_chan *c, v
 	chanlock(&c->lock, mp);
 	err = recv_locked(c, elem, &ready);
 	if (err == -EAGAIN)
-		return wait_and_leave(mp, c, &c->recvq, elem, WAIT_CHANRECV, deadline);
+		return chan_wait_and_leave(mp, c, &c->recvq, elem, WAIT_CHANRECV, deadline);
 	chanunlock(&c->lock, mp);
 	if (ready)
 		goready_by(mp, ready);

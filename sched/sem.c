@@ -59,7 +59,7 @@ static void leave_queue(struct semwaiter *w, bool others)
 }
 
 /* Waits, and leaves the runtime. */
-static RETURNS_AFTER_SWITCH int wait_and_leave(urge_sem *sem, struct g *gp, int64_t deadline)
+static RETURNS_AFTER_SWITCH int sem_wait_and_leave(urge_sem *sem, struct g *gp, int64_t deadline)
 {
 	struct semwaiter w;
 	int err;
@@ -80,7 +80,7 @@ static inline int acquire(urge_sem *sem, int64_t deadline)
 		return -EPERM;
 	taken = take(sem);
 	if (!taken && deadline != 0)
-		return wait_and_leave(sem, mp->curg, deadline);
+		return sem_wait_and_leave(sem, mp->curg, deadline);
 	leave_by(mp);
 	return taken ? 0 : -EAGAIN;
 }

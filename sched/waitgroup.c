@@ -293,7 +293,7 @@ static void enqueue_after(struct m *mp, struct g *old)
 		park_called_off(mp, old);
 }
 
-static RETURNS_AFTER_SWITCH void wait_and_leave(urge_waitgroup *wg, struct m *mp)
+static RETURNS_AFTER_SWITCH void waitgroup_wait_and_leave(urge_waitgroup *wg, struct m *mp)
 {
 	struct waiter w;
 
@@ -319,7 +319,7 @@ void urge_waitgroup_wait(urge_waitgroup *wg)
 		return;
 	mp = enter();
 	if (likely(mp))
-		wait_and_leave(wg, mp);
+		waitgroup_wait_and_leave(wg, mp);
 	else
 		wait_on_thread(wg);
 }

@@ -48,7 +48,7 @@ TEST(Deadlock, AllAsleepIsFatalWithADump)
 	EXPECT_SAYS(asleep, dead.err);
 	EXPECT_TRUE(found(dead.err, waits("1", "main"))) << dead.err;
 	EXPECT_TRUE(found(dead.err, waits("2", "other"))) << dead.err;
-	EXPECT_SAYS("urge_waitgroup_wait(...)\n", dead.err);
+	EXPECT_SAYS("waitgroup_wait_and_leave(...)\n", dead.err);
 	EXPECT_SAYS("\ncreated by ", dead.err);
 	EXPECT_EQ("", dead.out);
 }
