@@ -98,7 +98,7 @@ TEST_F(StaticPrograms, DumpsHaveFramesAndNames)
 	child.send(SIGQUIT);
 	Outcome dump = child.finish();
 	EXPECT_EXITED(2, dump);
-	EXPECT_TRUE(found(dump.err, "waiter:\n([^\n]+\n)*urge_waitgroup_wait\\(\\.\\.\\.\\)\n"
+	EXPECT_TRUE(found(dump.err, "waiter:\n([^\n]+\n)*waitgroup_wait_and_leave\\(\\.\\.\\.\\)\n"
 				    "[^\n]+\ngostart\\(\\.\\.\\.\\)\n"))
 		<< dump;
 }
