@@ -13,6 +13,11 @@
  *
  * One of the two sees the other. The stopper's own P keeps running it: the goroutine is not
  * preempted meanwhile, and may not block.
+ *
+ * Somebody who has to be waited for, between urge_nopreempt_begin and its end or in the kernel, may be
+ * waiting himself, for a lock of malloc's or stdio's that somebody holds who has stopped already. So
+ * a stop that takes long is given up, everybody goes on for an eighth of that time, and it is tried
+ * again with twice the patience.
  */
 #include "preempt/preempt.h"
 
@@ -31,7 +36,11 @@
 #include "sched/trace.h"
 #include "sched/urge.h"
 
+#include <errno.h>
+
 #define RETRY_NS 100000
+#define PATIENCE_NS INT64_C(8000000)
+#define PATIENCE_MAX_NS INT64_C(1000000000)
 
 static struct {
 	struct mutex lock;     /* the turn */
@@ -176,12 +185,9 @@ static void stop_stray(struct m *mp, void *left)
 	}
 }
 
-static void stop(struct m *mp)
+/* Those that stand still already are stopped; the others are told. */
+static void begin_stop(const struct m *mp)
 {
-	const uint32_t nobody_wakes = 0;
-	int64_t tell = 0;
-	uint32_t left;
-
 	lock(&sched.lock);
 	store_rlx_u32(&world.stopping, 1);
 	store_rlx_u32(&world.stopwait, 0);
@@ -197,24 +203,47 @@ static void stop(struct m *mp)
 		pstopped(pp);
 	unlock(&sched.lock);
 	mb_rare(); /* pairs with mb_frequent in urge_entersyscall */
+}
+
+static void nap(int64_t until)
+{
+	const uint32_t nobody_wakes = 0;
+
+	while (futex_wait(&nobody_wakes, 0, until) != -ETIMEDOUT)
+		;
+}
+
+/* False: not all have stopped at the deadline. */
+static bool wait_for_stop(const struct m *mp, int64_t deadline, int64_t *tell)
+{
+	uint32_t left;
+
 	while ((left = load_acq_u32(&world.stopwait)) != 0) {
+		int64_t now = nanotime();
+
+		if (now >= deadline)
+			return false;
 		stop_syscalls();
 		for_each_p(pp)
 			if (pp != mp->p && load_rlx_u32(&pp->status) == Prunning)
 				preemptone(pp, false);
-		futex_wait(&world.stopwait.v, left, nanotime() + RETRY_NS);
-		stw_tell(mp->p, world.why, nanotime() - world.since, &tell);
+		futex_wait(&world.stopwait.v, left, now + RETRY_NS);
+		stw_tell(mp->p, world.why, now - world.since, tell);
 	}
 	/* nobody loses his P while the world is stopping */
-	do {
+	while (load_rlx_u32(&sched.nrevoked) > 0) {
+		int64_t now = nanotime();
+
 		left = 0;
-		if (load_rlx_u32(&sched.nrevoked) > 0)
-			forEachM(stop_stray, &left);
-		if (left > 0) {
-			futex_wait(&nobody_wakes, 0, nanotime() + RETRY_NS);
-			stw_tell(mp->p, world.why, nanotime() - world.since, &tell);
-		}
-	} while (left > 0);
+		forEachM(stop_stray, &left);
+		if (left == 0)
+			break;
+		if (now >= deadline)
+			return false;
+		nap(now + RETRY_NS);
+		stw_tell(mp->p, world.why, now - world.since, tell);
+	}
+	return true;
 }
 
 static void start(void)
@@ -241,6 +270,21 @@ static void start(void)
 		handoffp(pp);
 	}
 	wakep();
+}
+
+static void stop(const struct m *mp)
+{
+	int64_t patience = PATIENCE_NS, tell = 0;
+
+	for (;;) {
+		begin_stop(mp);
+		if (wait_for_stop(mp, nanotime() + patience, &tell))
+			return;
+		start();
+		nap(nanotime() + patience / 8);
+		if (patience < PATIENCE_MAX_NS)
+			patience *= 2;
+	}
 }
 
 int urge_stop_the_world(const char *why)

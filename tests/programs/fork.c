@@ -58,6 +58,17 @@ static void count_guarded(void *unused)
 	urge_waitgroup_done(&load);
 }
 
+static void stop_and_start(void *unused)
+{
+	(void)unused;
+	while (!LOAD(load_stop)) {
+		urge_stop_the_world("now and then");
+		urge_start_the_world();
+		urge_sleep(2 * URGE_MS);
+	}
+	urge_waitgroup_done(&load);
+}
+
 /* In the child only: ends it with a status that tells the parent the line. */
 #define MUST(condition)                                                                            \
 	do {                                                                                       \
@@ -467,6 +478,7 @@ static int start(void *unused)
 	(void)unused;
 	load_begin();
 	spawn(&load, count_guarded, NULL);
+	spawn(&load, stop_and_start, NULL);
 	for (uintptr_t i = 0; i < FORKERS; i++)
 		spawn(&forkers, forker, (void *)i);
 	urge_waitgroup_wait(&forkers);

@@ -6,10 +6,11 @@
  * afterwards. STOPS (1000) in a row; nested; by two who queue for it; while others start
  * goroutines.
  *
- * usage: stw [resize | long | start | sleep | wait]
+ * usage: stw [resize | long | lock | start | sleep | wait]
  *
  * resize: GOMAXPROCS changes, while stopped and at any time. long: two goroutines keep the world from
- * being stopped for 1.5 s each. The other three are misuse, which is to end the process; the script
+ * being stopped for 1.5 s each. lock: who must not be preempted waits for a lock whose holder may have
+ * been stopped. The other three are misuse, which is to end the process; the script
  * looks at the words.
  */
 #include "tests/programs/check.h"
@@ -277,6 +278,56 @@ static int wait_long(void *unused)
 	return stop_with(false) | stop_with(true);
 }
 
+/* ---- a lock whose holder has been stopped --------------------------------------------------- */
+
+static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void hold_lock(void *counter)
+{
+	while (!LOAD(stop)) {
+		pthread_mutex_lock(&shared_lock);
+		for (volatile int i = 0; i < 300000; i++)
+			;
+		pthread_mutex_unlock(&shared_lock);
+		((struct counter *)counter)->n++;
+		urge_yield();
+	}
+	urge_waitgroup_done(&done);
+}
+
+static void take_lock(void *counter)
+{
+	while (!LOAD(stop)) {
+		urge_nopreempt_begin();
+		pthread_mutex_lock(&shared_lock);
+		((struct counter *)counter)->n++;
+		pthread_mutex_unlock(&shared_lock);
+		urge_nopreempt_end();
+		urge_yield();
+	}
+	urge_waitgroup_done(&done);
+}
+
+static int start_with_lock(void *unused)
+{
+	(void)unused;
+	urge_gomaxprocs(3);
+	urge_set_time_slice(100 * URGE_US);
+	spawn(&done, hold_lock, &counters[0]);
+	spawn(&done, take_lock, &counters[1]);
+	for (int i = 0; i < 100; i++) {
+		stop_world();
+		stand_still(20 * URGE_US);
+		urge_start_the_world();
+		urge_sleep(URGE_MS);
+	}
+	check_still("lock");
+	STORE(stop, 1);
+	urge_waitgroup_wait(&done);
+	CHECK(counters[0].n > 0 && counters[1].n > 0, "");
+	return 0;
+}
+
 /* ---- misuse -------------------------------------------------------------------------------- */
 
 static int start_without_stop(void *unused)
@@ -311,6 +362,10 @@ int main(int argc, char **argv)
 	resize = argc > 1 && !strcmp(argv[1], "resize");
 	if (argc > 1 && !strcmp(argv[1], "long"))
 		return urge_main(wait_long, NULL) | finish();
+	if (argc > 1 && !strcmp(argv[1], "lock")) {
+		run_both(start_with_lock, NULL);
+		return finish();
+	}
 	if (argc > 1 && !resize) {
 		CHECK(urge_stop_the_world("outside") == -EPERM, "");
 		return urge_main(!strcmp(argv[1], "start")   ? start_without_stop

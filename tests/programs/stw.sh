@@ -8,8 +8,10 @@ failed=0
 
 "$run" stw stw.shared || failed=1
 for program in stw stw.shared; do
-	echo "-- $program resize"
-	"$programs/$program" resize </dev/null || failed=1
+	for mode in resize lock; do
+		echo "-- $program $mode"
+		"$programs/$program" "$mode" </dev/null || failed=1
+	done
 	output=$("$programs/$program" long 2>&1 </dev/null) || failed=1
 	line='^urge: stopping the world \(to be told\) has taken 1 s: waits for goroutine [0-9]+ holds, '
 	line+='started with holder: urge_nopreempt, or the attribute$'
