@@ -29,8 +29,8 @@
  * threads is -EAGAIN then and no abort, no thread is left when urge_main has returned, and any
  * thread may retire a snapshot, registered or not.
  *
- * In a fork's child there is no RCU (kernelshim/rcu.h). There snapshots are kept, and used again: two
- * with the same numbers are equal, since all list the Ps in the order in which they were made.
+ * In a fork's child there is no RCU (kernelshim/rcu.h). There snapshots are kept, and used again for the
+ * same n: all list the Ps in the order in which they were made.
  *
  * Threads of the program's do not read snapshots (they are not registered, and to register is the
  * program's business); what they call goes over for_each_p.
@@ -67,16 +67,21 @@ static struct procs *kept;
 
 /* ---- snapshots ----------------------------------------------------------------------------- */
 
-/* One that was kept; late readers of it may go on. NULL: there is none like that. */
+/*
+ * One that was kept, with room for count. A late reader of it may find that it lists fewer or more
+ * Ps behind n than it did, those that drain now. NULL: there is none.
+ */
 static struct procs *take_kept(uint32_t n, uint32_t count)
 {
 	struct procs **at = &kept, *procs;
 
-	while (*at && ((*at)->n != n || (*at)->count != count))
+	while (*at && ((*at)->n != n || (*at)->room < count))
 		at = &(*at)->retired;
 	procs = *at;
-	if (procs)
+	if (procs) {
 		*at = procs->retired;
+		procs->count = count;
+	}
 	return procs;
 }
 
@@ -90,7 +95,7 @@ static struct procs *make(uint32_t n, uint32_t count)
 		return NULL;
 	add_u32(&reclaimer.alive, 1);
 	procs->n = n;
-	procs->count = count;
+	procs->count = procs->room = count;
 	procs->size = size;
 	for_each_p(pp) {
 		if (i == count)

@@ -14,11 +14,12 @@
 #include "kernelshim/rcu.h"
 #include "sched/runtime2.h"
 
-/* Constant once published. */
+/* Constant once published; but count is not in a fork's child, see allp.c. */
 struct procs {
 	uint32_t n; /* GOMAXPROCS when it was published */
 	uint32_t
 		count; /* p[n] to p[count - 1] are draining: they may hold work until they are dead */
+	uint32_t room; /* how many of p are filled in */
 	size_t size;   /* of its mapping */
 	struct procs
 		*retired; /* the next one that waits for its end; written after it was replaced */
@@ -70,7 +71,7 @@ int64_t procs_reclaim_due(int64_t now);
 
 /*
  * How many there are that have not been freed: 1, after every change for a moment more; in a fork's
- * child one for each two numbers that there have been.
+ * child for each number that there has been.
  */
 uint32_t procs_alive(void);
 

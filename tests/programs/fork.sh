@@ -6,7 +6,7 @@ run=${0%/*}/tools/run.sh
 programs=${URGE_BUILD:-build}/tests/programs
 failed=0
 
-"$run" fork fork.shared || failed=1
+"$run" fork fork.shared internal/fork_resize || failed=1
 for program in fork fork.shared; do
 	while read -r name expected words; do
 		output=$("$programs/$program" "$name" 2>&1 </dev/null)

@@ -84,6 +84,9 @@ static void load_begin(void)
 	static const urge_fn fns[] = { load_loop, load_in_malloc,   load_talk,
 				       load_talk, load_short_lives, load_resize };
 
+	/* in a fork's child those of the parent are not there to be waited for */
+	load = (urge_waitgroup){ 0 };
+	load_mutex = (urge_mutex){ 0 };
 	urge_set_time_slice(50 * URGE_US);
 	load_chan = urge_chan_make(sizeof(uint64_t), 2);
 	STORE(load_stop, 0);
