@@ -16,7 +16,7 @@
  *
  * Somebody who has to be waited for, between urge_nopreempt_begin and its end or in the kernel, may be
  * waiting himself, for a lock of malloc's or stdio's that somebody holds who has stopped already. So
- * a stop that takes long is given up, everybody goes on for an eighth of that time, and it is tried
+ * a stop that takes long is given up, everybody goes on for as long, and it is tried
  * again with twice the patience.
  */
 #include "preempt/preempt.h"
@@ -281,7 +281,7 @@ static void stop(const struct m *mp)
 		if (wait_for_stop(mp, nanotime() + patience, &tell))
 			return;
 		start();
-		nap(nanotime() + patience / 8);
+		nap(nanotime() + patience);
 		if (patience < PATIENCE_MAX_NS)
 			patience *= 2;
 	}
