@@ -144,6 +144,9 @@ URGE_API void urge_timer_free(urge_timer *timer);
  * goroutines and ends the process with status 2, unless the program handles or ignores it when
  * urge_main is called. A SIGSEGV in a goroutine's guard page is explained on stderr, then goes to
  * the program's handler or ends the process. Goroutines run with the caller's signal mask.
+ *
+ * fork may be called in goroutines. A child that goes on has the goroutine that forked, and no other;
+ * urge_main does not return there, the result of goroutine 1 is the exit status: see urge(7).
  */
 URGE_API int urge_main(int (*fn)(void *), void *arg);
 
@@ -822,8 +825,8 @@ URGE_API int urge_preempt_text(const void *addr, bool on);
  * The others are interrupted, undeclared system calls too; one between urge_nopreempt_begin and its
  * end is waited for; when that takes a second, a line on stderr says who it is. Nested calls by one
  * goroutine count; another caller waits for its turn. Until the start only async-signal-safe
- * functions and urge_dump may be called; to block is fatal, and so is a start by who has not stopped
- * the world. Goroutine: 0 or -EPERM.
+ * functions and urge_dump may be called; to block is fatal, and so are fork, and a start by who has
+ * not stopped the world. Goroutine: 0 or -EPERM.
  */
 URGE_API int urge_stop_the_world(const char *why);
 URGE_API void urge_start_the_world(void);
