@@ -28,7 +28,8 @@ static const char usage[] =
 	"\n"
 	"K tight loops without a single call run on P Ps beside one goroutine that sleeps 1 ms in a\n"
 	"loop. Shows how late it wakes, with preemption off and with each of the slices, and the\n"
-	"throughput that the loops keep.\n"
+	"throughput that the loops keep; and the same in Go, where there are a go command (GO, or go on\n"
+	"PATH) and bench/peers/go.\n"
 	"\n"
 	"  --loops K     tight loops (default 4)\n"
 	"  --procs P     GOMAXPROCS (default 2, or 1 on a machine with one CPU)\n"
@@ -197,6 +198,7 @@ static int preempt(int argc, char **argv)
 		{ "--seconds", .number = &options.seconds, .min = 0.1, .max = 3600 },
 		{ "--out", .text = &options.out },
 	};
+	struct preempt_go go;
 	int status = 0;
 
 	arguments_read(argc, argv, usage, arguments, ARRAY_SIZE(arguments));
@@ -204,7 +206,8 @@ static int preempt(int argc, char **argv)
 	report_make_directory(options.out);
 	for (unsigned i = 0; i < options.rows; i++)
 		run_row(&options, i);
-	preempt_report(&options, rows);
+	preempt_go_run(&options, &go);
+	preempt_report(&options, rows, &go);
 	for (unsigned i = 0; i < options.rows; i++) {
 		if (rows[i].failure[0]) {
 			fprintf(stderr, "urge-lab: %s: %s\n", rows[i].name, rows[i].failure);

@@ -61,7 +61,17 @@ int preempt_cell(char *const *argv);
 /* Reads one line that a cell printed into the row; false when it is none. */
 bool preempt_parse(struct preempt_row *row, const char *line);
 
+/* What Go's runtime makes of the same loops and the same sleeper. */
+struct preempt_go {
+	char version[24];
+	double p50, p99, max; /* us late */
+	double kept;          /* % by wall time */
+	char failure[80];     /* why there is nothing of the above; empty when there is */
+};
+void preempt_go_run(const struct preempt_options *options, struct preempt_go *go);
+
 /* Prints the table, and writes DIR/preempt.csv, preempt-summary.csv and preempt.html. */
-void preempt_report(const struct preempt_options *options, struct preempt_row *rows);
+void preempt_report(const struct preempt_options *options, struct preempt_row *rows,
+		    const struct preempt_go *go);
 
 #endif

@@ -285,7 +285,7 @@ static int plot_kept(FILE *page, const struct preempt_options *options,
 	const char *separator = "plot ";
 
 	fprintf(commands,
-		"set logscale x\nset yrange [*<80:105]\n"
+		"set logscale x\nset yrange [*<80:105<*]\n"
 		"set xtics ('50 us' 50, '100 us' 100, '500 us' 500, '1 ms' 1e3, '10 ms' 1e4, "
 		"'100 ms' 1e5, '1 s' 1e6)\n"
 		"set xlabel '%s'\nset ylabel 'throughput kept, in %% of preemption off'\n",
@@ -311,8 +311,21 @@ static bool any_result(const struct preempt_options *options, const struct preem
 	return any;
 }
 
+/* One line about Go. */
+static void print_go(const struct preempt_go *go, FILE *out)
+{
+	if (go->failure[0])
+		fprintf(out, "Without Go: %s.", go->failure);
+	else
+		fprintf(out,
+			"Go %s, whose slice is 10 ms: late p50 %.2f ms, p99 %.2f ms, max %.2f ms; kept "
+			"%.1f %% of its throughput without asynchronous preemption.",
+			go->version, go->p50 / 1e3, go->p99 / 1e3, go->max / 1e3, go->kept);
+}
+
 static void write_page(const struct preempt_options *options, const struct preempt_row *rows,
-		       const struct table *table, const struct table *reasons)
+		       const struct preempt_go *go, const struct table *table,
+		       const struct table *reasons)
 {
 	FILE *page = report_begin(options->out, "preempt.html", "Tight loops and preemption",
 				  options->argc, options->argv);
@@ -325,6 +338,9 @@ static void write_page(const struct preempt_options *options, const struct preem
 		"preemption counters.</p>\n",
 		options->loops, options->procs, options->seconds, options->means);
 	table_print_html(table, page);
+	fputs("<p>", page);
+	print_go(go, page);
+	fputs("</p>\n", page);
 	for (unsigned i = 0; i < options->rows; i++) {
 		if (rows[i].failure[0]) {
 			fprintf(page, "<p>%s failed: ", rows[i].name);
@@ -353,7 +369,8 @@ static void write_page(const struct preempt_options *options, const struct preem
 	report_end(page, "preempt.html");
 }
 
-void preempt_report(const struct preempt_options *options, struct preempt_row *rows)
+void preempt_report(const struct preempt_options *options, struct preempt_row *rows,
+		    const struct preempt_go *go)
 {
 	struct table table = { .heads = heads, .columns = ARRAY_SIZE(heads) };
 	const char *reason_heads[1 + PREEMPT_ROWS_MAX] = { "left alone because" };
@@ -370,12 +387,15 @@ void preempt_report(const struct preempt_options *options, struct preempt_row *r
 		add_row(&table, options, &rows[i], off_row(rows));
 	}
 	write_summary(options, rows);
-	write_page(options, rows, &table, &reasons);
+	write_page(options, rows, go, &table, &reasons);
 
 	printf("%u tight loops on %u Ps beside a goroutine that sleeps 1 ms, %g s a row, "
 	       "policy %s\n\n",
 	       options->loops, options->procs, options->seconds, options->means);
 	table_print(&table, stdout);
+	fputc('\n', stdout);
+	print_go(go, stdout);
+	fputc('\n', stdout);
 	if (reasons.n > 0) {
 		fputc('\n', stdout);
 		table_print(&reasons, stdout);
