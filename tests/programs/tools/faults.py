@@ -80,6 +80,39 @@ def many_idle(name, n, wait_for_memory):
                   f"{server.status('VmRSS')} after {time.monotonic() - begin:.0f} s")
 
 
+def sysmon_ms(server):
+    """CPU time of the server's sysmon, ms."""
+    folder = f"/proc/{server.process.pid}/task"
+    for task in os.listdir(folder):
+        with open(f"{folder}/{task}/comm", encoding="ascii") as comm:
+            if comm.read().strip() != "urge-sysmon":
+                continue
+        with open(f"{folder}/{task}/schedstat", encoding="ascii") as stat:
+            return int(stat.read().split()[0]) / 1e6
+    return check(False, "a thread urge-sysmon")
+
+
+def idle_peers_cost_sysmon_nothing(n):
+    """Beside loops it is sysmon that sees requests, at a price that does not grow with the set."""
+    request = REQUESTS["echo"]
+    used = []
+    with Server("echo", "--idle-timeout", "0", "--burn", "2") as server:
+        peers = []
+        for count in 1, n:
+            peers += [server.connect() for _ in range(count - len(peers))]
+            for peer in peers:
+                ask(peer, request, len(request))
+            before = sysmon_ms(server)
+            for _ in range(100):
+                ask(peers[0], request, len(request))
+                time.sleep(0.005)
+            used.append(sysmon_ms(server) - before)
+        print(f"sysmon: {used[0]:.0f} ms for 100 requests, {used[1]:.0f} beside {n} idle peers")
+        check(used[1] < 3 * used[0] + 30, "idle peers cost sysmon CPU time")
+        for peer in peers:
+            peer.close()
+
+
 # ---- a bad network -------------------------------------------------------------------------------
 
 def under_netem(name):
@@ -163,6 +196,7 @@ def main(arguments):
         return
     wait_for_memory = arguments[0] == "--long"
     n = raise_limit()
+    idle_peers_cost_sysmon_nothing(n)
     for name in arguments[wait_for_memory:]:
         delays(name)
         if wait_for_memory or name == arguments[0]:
