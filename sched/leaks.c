@@ -56,7 +56,8 @@
 #include <sys/syscall.h>
 
 #define LIMIT INT64_C(2000000000)
-#define STRANGERS_WAIT INT64_C(5000000)
+#define STRANGERS_NAP INT64_C(1000000)
+#define STRANGERS_PATIENCE INT64_C(600000000)
 
 enum {
 	PAGE = 4096,
@@ -64,7 +65,6 @@ enum {
 	ENTRIES = 4096,
 	RED_ZONE = 128,
 	WORD = sizeof(uintptr_t),
-	STRANGERS_LOOKS = 20,
 	SLACK = 256,
 };
 
@@ -125,6 +125,8 @@ void leaks_boot(void)
 	keep_frame(__builtin_frame_address(0));
 }
 
+static const char outside[] = "there are threads of the program's own";
+
 /* ---- suspects ------------------------------------------------------------------------------ */
 
 /* The wait with this ticket is under way, and has no deadline. Without a ticket it has none. */
@@ -183,6 +185,13 @@ static bool is_suspect(const struct g *gp, const struct selection **select, stru
 	}
 }
 
+/* Written only where it changes: headers of dead goroutines may be in use again, by a timer's. */
+static void unmark(struct g *gp)
+{
+	if (gp->attr & GATTR_LEAKED)
+		gp->attr &= (uint8_t)~GATTR_LEAKED;
+}
+
 static void add_chan(struct scan *s, struct urge_chan *c)
 {
 	uintptr_t lo = (uintptr_t)c;
@@ -199,7 +208,7 @@ static bool add_suspect(struct g *gp, void *arg)
 	struct urge_chan *c;
 	struct scan *s = arg;
 
-	gp->attr &= (uint8_t)~GATTR_LEAKED;
+	unmark(gp);
 	if (!is_suspect(gp, &select, &c))
 		return true;
 	gp->attr |= GATTR_LEAKED;
@@ -406,7 +415,7 @@ static void release(struct scan *s, struct urge_chan *c)
 	for (size_t i = 0; i < ARRAY_SIZE(queues); i++)
 		for (const struct sudog *sg = load_rlx_ptr(&queues[i]->first); sg; sg = sg->next)
 			if (sg->gp->attr & GATTR_LEAKED) {
-				sg->gp->attr &= (uint8_t)~GATTR_LEAKED;
+				unmark(sg->gp);
 				s->suspects--;
 				look_through_goroutine(s, sg->gp);
 			}
@@ -576,24 +585,27 @@ static void look_through_mappings(struct scan *s)
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-static bool unmark(struct g *gp, void *unused)
+static bool unmark_all(struct g *gp, void *unused)
 {
 	(void)unused;
-	gp->attr &= (uint8_t)~GATTR_LEAKED;
+	unmark(gp);
 	return true;
 }
 
-/* Threads of the program's own; those of the runtime that come up or end are waited for. */
-static bool threads_outside(void)
+/*
+ * Threads of the program's own. Those of the runtime are listed a moment before they count themselves,
+ * and a moment after: so they are looked at again, for so long at least.
+ */
+static bool threads_outside(int64_t patience)
 {
 	const uint32_t nobody_wakes = 0;
 
-	for (int i = 0; i < STRANGERS_LOOKS; i++) {
-		if (strangers() == 0)
-			return false;
-		futex_wait(&nobody_wakes, 0, nanotime() + STRANGERS_WAIT);
+	for (int64_t nap = STRANGERS_NAP; strangers() != 0; nap *= 2) {
+		if (nap > patience)
+			return true;
+		futex_wait(&nobody_wakes, 0, nanotime() + nap);
 	}
-	return true;
+	return false;
 }
 
 /* In a stopped world. */
@@ -601,8 +613,8 @@ static void find(struct scan *s, const void *frame)
 {
 	if (load_rlx_u32(&sched.external) > 0)
 		s->why = "somebody outside is announced";
-	else if (threads_outside())
-		s->why = "there are threads of the program's own";
+	else if (threads_outside(STRANGERS_PATIENCE / 8))
+		s->why = outside;
 	else
 		collect_all(s);
 	if (!s->why && s->suspects > 0) {
@@ -611,8 +623,8 @@ static void find(struct scan *s, const void *frame)
 		look_through_mappings(s);
 		follow(s);
 	}
-	if (s->why)
-		forEachG(unmark, NULL);
+	if (s->why && s->suspects > 0)
+		forEachG(unmark_all, NULL);
 }
 
 const char *leaks_find(uint64_t *found)
@@ -626,6 +638,8 @@ const char *leaks_find(uint64_t *found)
 	*found = 0;
 	if (!mp || !mp->curg || mp->locks || sp < mp->curg->stack_lo || sp >= mp->curg->stack_hi)
 		return "the caller is no goroutine, or may not block";
+	if (threads_outside(STRANGERS_PATIENCE)) /* while the world goes on */
+		return outside;
 	s = vm_reserve(round_up(sizeof(*s), PAGE), PAGE);
 	if (!s)
 		return "there is no memory";
