@@ -16,5 +16,6 @@ void latency_mark(struct m *mp, struct g *gp, enum trace_kind kind)
 			mp->unmeasured =
 				LATENCY_PERIOD / 2 + (uint32_t)gp->waitsince % LATENCY_PERIOD;
 	}
-	trace_runnable(mp, gp, kind);
+	if (mp->p)
+		trace_runnable(mp, gp, kind);
 }

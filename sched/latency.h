@@ -26,16 +26,12 @@ void latency_mark(struct m *mp, struct g *gp, enum trace_kind kind);
 
 /*
  * gp has been made runnable, and nobody sees it yet; kind says how. mp: the caller's, NULL on a
- * foreign thread.
+ * foreign thread. Those without a P have a trace point of their own, in goqueue.
  */
 static inline void latency_begin(struct m *mp, struct g *gp, enum trace_kind kind)
 {
-	if (likely(mp)) {
-		if (unlikely(mp->unmeasured-- == 0))
-			latency_mark(mp, gp, kind);
-	} else {
-		trace_runnable(NULL, gp, kind);
-	}
+	if (mp && unlikely(mp->unmeasured-- == 0))
+		latency_mark(mp, gp, kind);
 }
 
 /* gp is about to run on pp, which the caller owns. */

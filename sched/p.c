@@ -33,7 +33,8 @@ void acquirep(struct m *mp, struct p *pp)
 	store_rlx_ptr(&pp->m, mp);
 	runq_alone(pp);
 	store_rel_u32(&pp->status, Prunning); /* pairs with load_acq in sysmon: m is set */
-	trace(mp, TRACE_P_START, 0, mp->id);
+	if (tracing())
+		trace_p_start(mp);
 	if (many_nodes())
 		node_follow(mp, pp);
 }

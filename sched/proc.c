@@ -234,6 +234,7 @@ void goqueue(struct g *gp)
 	} else {
 		struct gqueue q = { NULL, NULL };
 
+		trace_runnable(NULL, gp, TRACE_GO_UNBLOCK);
 		gqueue_push(&q, gp);
 		injectglist(&q, 1);
 	}

@@ -16,7 +16,8 @@
  *			the direct switch none
  *	blocking	the arrival on g0 reads the clock anyway; there it is (park.h)
  *	waking, yields	each M counts down to the next measurement of latency (latency.h); while a
- *			trace runs it counts from 0, so that all come to where the trace point is
+ *			trace runs it counts from 0, from when it gets a P on, so that all come to
+ *			where the trace point is
  *
  * Start and stop happen in a stopped world: nobody is in the middle of an event of his P's, everybody
  * comes through schedule() before he runs a goroutine, and each P's trace begins and ends at one instant.
@@ -114,14 +115,14 @@ void trace_write_about(const struct p *pp, enum trace_kind kind, uint64_t goid, 
 	unlock(&traced.lock);
 }
 
-/* ---- start and stop ------------------------------------------------------------------------ */
-
-/* Its next wake-up of somebody comes to latency_mark, and there to a trace point. */
-static void measure_next(struct m *mp, void *unused)
+void trace_p_start(struct m *mp)
 {
-	(void)unused;
-	__atomic_store_n(&mp->unmeasured, 0, __ATOMIC_RELAXED);
+	mp->unmeasured =
+		0; /* its next wake-up of somebody comes to latency_mark, and so to a trace point */
+	trace_write(mp, TRACE_P_START, 0, mp->id);
 }
+
+/* ---- start and stop ------------------------------------------------------------------------ */
 
 /* In a stopped world, by the one who has stopped it. */
 static void begin(void)
@@ -130,14 +131,15 @@ static void begin(void)
 
 	for_each_p(pp)
 		pp->trace = (struct tracebuf){ .next = NULL };
-	traced.outside = (struct tracebuf){ .next = NULL };
 	store_rlx_u32(&traced.chunks, 0);
 	traced.start = nanotime();
-	store_rel_u32(&trace_on, 1);
-	forEachM(measure_next, NULL);
+	lock(&traced.lock); /* who has no P runs on, and may record as soon as it is on */
+	traced.outside = (struct tracebuf){ .next = NULL };
+	store_rlx_u32(&trace_on, 1);
+	unlock(&traced.lock);
 	mp->directs = 0;
 	trace(mp, TRACE_GOMAXPROCS, 0, (uint64_t)load_rlx_i32(&sched.gomaxprocs));
-	trace(mp, TRACE_P_START, 0, mp->id);
+	trace_p_start(mp);
 	trace_go_start(mp, mp->curg);
 	leave();
 }

@@ -97,6 +97,9 @@ static inline void trace_go_start(const struct m *mp, const struct g *gp)
 		trace_write(mp, TRACE_GO_START, gp->goid, (uintptr_t)gp->top->fn);
 }
 
+/* mp, the calling one, has got its P. */
+void trace_p_start(struct m *mp);
+
 /* gp has been made runnable, by mp, NULL on a foreign thread. kind says how. */
 static inline void trace_runnable(const struct m *mp, const struct g *gp, enum trace_kind kind)
 {
