@@ -194,6 +194,7 @@ active [DONES] proctype done()
 
 active proctype check()
 {
-	over == WAITERS + DONES ->
+	timeout;
+	assert(over == WAITERS + DONES);
 	assert(counter == 0 && !held && waiters == 0)
 }
