@@ -429,8 +429,6 @@ static void fork_in_handler(int signo)
 {
 	(void)signo;
 	from_handler = fork();
-	if (from_handler == 0)
-		child_begins();
 }
 
 static int handler(void *unused)
@@ -441,6 +439,7 @@ static int handler(void *unused)
 	signal(SIGUSR1, fork_in_handler);
 	raise(SIGUSR1);
 	if (from_handler == 0) {
+		child_begins();
 		live(1);
 		return 24;
 	}

@@ -63,7 +63,7 @@ static void spawn_some(void *unused)
 /* In a function of its own, which has nothing that the child could change. */
 __attribute__((noinline)) static pid_t vfork_and_exec(void)
 {
-	pid_t pid = vfork();
+	pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
 
 	if (pid == 0) {
 		execl("/bin/sh", "sh", "-c", "exit 6", (char *)NULL);
@@ -140,8 +140,13 @@ static void ids(void)
 		return;
 	}
 	CHECK(seteuid(65534) == 0, "");
-	count_threads(65534, &same, &other);
-	CHECK(same > 3 && other == 0, "%d threads have the new id, %d have not", same, other);
+	for (;;) { /* libc leaves out those that are about to end, which then do */
+		count_threads(65534, &same, &other);
+		if (other == 0)
+			break;
+		urge_sleep(URGE_MS);
+	}
+	CHECK(same > 3, "%d threads", same);
 	in_each(set_same); /* and the state of threads can no longer be read */
 	CHECK(seteuid(0) == 0, "");
 }
