@@ -25,9 +25,11 @@ static void in_libc(void *arg)
 {
 	static char buffers[2][1 << 16];
 	uint32_t *own = arg;
+	char *buffer = buffers[own - turns - 2];
 
 	while (!LOAD(stop)) {
-		memset(buffers[own - turns - 2], 'x', sizeof(buffers[0]));
+		memset(buffer, 'x', sizeof(buffers[0]));
+		__asm__ volatile("" : : "r"(buffer) : "memory"); /* it is in use */
 		ADD(*own, 1);
 	}
 	urge_waitgroup_done(&done);
