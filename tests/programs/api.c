@@ -158,33 +158,31 @@ IS(int64_t, URGE_S);
 _Static_assert(URGE_FOREVER == INT64_MAX, "URGE_FOREVER");
 
 static struct urge_attr attr = URGE_ATTR_INIT;
-static struct urge_case one_case;
-static struct urge_metric metric;
-static struct urge_stats stats;
+#define FIELD(type, of, name) IS(type, ((struct of *)0)->name)
 
-IS(size_t, attr.stack_size);
-IS(const char *, attr.name);
-IS(int, attr.class_);
-IS(int, attr.node);
-IS(int, attr.preempt);
-IS(urge_chan *, one_case.chan);
-IS(int, one_case.op);
-IS(void *, one_case.elem);
-IS(int, one_case.result);
-IS(const char *, metric.name);
-IS(int, metric.kind);
-IS(uint64_t, metric.value.u);
-IS(double, metric.value.d);
-IS(struct urge_histogram *, metric.value.h);
-IS(uint64_t, stats.goroutines);
-IS(uint64_t, stats.threads);
-IS(uint64_t, stats.steals);
-IS(uint64_t, stats.parks);
-IS(uint64_t, stats.preempt_requests);
-IS(uint64_t, stats.preempt_injected);
-IS(uint64_t, stats.preempt_parked);
-IS(uint64_t, stats.preempt_revoked);
-IS(uint64_t, stats.preempt_deferred);
+FIELD(size_t, urge_attr, stack_size);
+FIELD(const char *, urge_attr, name);
+FIELD(int, urge_attr, class_);
+FIELD(int, urge_attr, node);
+FIELD(int, urge_attr, preempt);
+FIELD(urge_chan *, urge_case, chan);
+FIELD(int, urge_case, op);
+FIELD(void *, urge_case, elem);
+FIELD(int, urge_case, result);
+FIELD(const char *, urge_metric, name);
+FIELD(int, urge_metric, kind);
+FIELD(uint64_t, urge_metric, value.u);
+FIELD(double, urge_metric, value.d);
+FIELD(struct urge_histogram *, urge_metric, value.h);
+FIELD(uint64_t, urge_stats, goroutines);
+FIELD(uint64_t, urge_stats, threads);
+FIELD(uint64_t, urge_stats, steals);
+FIELD(uint64_t, urge_stats, parks);
+FIELD(uint64_t, urge_stats, preempt_requests);
+FIELD(uint64_t, urge_stats, preempt_injected);
+FIELD(uint64_t, urge_stats, preempt_parked);
+FIELD(uint64_t, urge_stats, preempt_revoked);
+FIELD(uint64_t, urge_stats, preempt_deferred);
 
 /* Zero is the beginning of these. */
 static urge_mutex mutex;
