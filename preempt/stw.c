@@ -16,8 +16,8 @@
  *
  * Somebody who has to be waited for, between urge_nopreempt_begin and its end or in the kernel, may be
  * waiting himself, for a lock of malloc's or stdio's that somebody holds who has stopped already. So
- * a stop that takes long is given up, everybody goes on for as long, and it is tried
- * again with twice the patience.
+ * a stop that takes long is given up, everybody goes on for as long, and it is tried again with twice
+ * the patience.
  */
 #include "preempt/preempt.h"
 

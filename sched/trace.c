@@ -21,6 +21,7 @@
  *
  * Start and stop happen in a stopped world: nobody is in the middle of an event of his P's, everybody
  * comes through schedule() before he runs a goroutine, and each P's trace begins and ends at one instant.
+ * A goroutine that is blocked or in a call at the start appears when it next runs.
  * After the stop the events are sorted by time and translated, on a thread's own stack, with the P
  * handed off. Nothing is written before, so the trace does not measure its own output; the price is
  * the bound.
