@@ -14,7 +14,9 @@ expect() { # machine, arguments, expected output on stdin
 	local machine=$1
 	shift
 	[[ -d $scratch/$machine ]] || tests/fakesysfs/make "$machine" "$scratch/$machine"
-	"$lab" topology --root "$scratch/$machine" "$@" | diff - /dev/stdin ||
+	cat >"$scratch/expected"
+	"$lab" topology --root "$scratch/$machine" "$@" >"$scratch/printed"
+	diff "$scratch/expected" "$scratch/printed" ||
 		{ echo "urge-lab topology, $machine $*: see above" && failed=1; }
 }
 
