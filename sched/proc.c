@@ -294,9 +294,8 @@ static void yield_to_hogs_after(struct m *mp, struct g *old)
 	wakep();
 }
 
-void goyield(void)
+static inline __attribute__((always_inline)) void yield(struct m *mp)
 {
-	struct m *mp = getm();
 	struct g *next;
 
 	check_stack(mp->curg);
@@ -313,14 +312,25 @@ void goyield(void)
 		switch_to(mp, mp->curg, next, yield_to_hogs_after);
 }
 
+void goyield(void)
+{
+	yield(getm());
+}
+
+static noinline void yield_and_leave(struct m *mp)
+{
+	yield(mp);
+	leave();
+}
+
 void urge_yield(void)
 {
-	if (unlikely(!enter())) {
+	struct m *mp = enter();
+
+	if (likely(mp))
+		yield_and_leave(mp);
+	else
 		sched_yield();
-		return;
-	}
-	goyield();
-	leave();
 }
 
 /* ---- queues -------------------------------------------------------------------------------- */
