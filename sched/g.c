@@ -143,8 +143,18 @@ bool gfree_reclaim(void)
 	return more;
 }
 
+static bool forget_fiber(struct g *gp, void *unused)
+{
+	(void)unused;
+	if (load_rlx_u32(&gp->status) == Gdead)
+		sanitizer_fiber_free(&gp->tsan_fiber);
+	return true;
+}
+
 void gfree_forget(void)
 {
+	if (IS_ENABLED(CONFIG_TSAN))
+		forEachG(forget_fiber, NULL);
 	mutex_init(&gfree.lock, RANK_GFREE); /* in a fork's child it may be held */
 	memset(gfree.of, 0, sizeof(gfree.of));
 }

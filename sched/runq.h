@@ -95,17 +95,14 @@ static inline void runqput_next(struct p *pp, struct g *gp)
  */
 static inline void runq_prefetch(const struct p *pp, uint32_t h, uint32_t t)
 {
-	const char *sp;
+	uintptr_t sp;
 
 	if (t - h <= 3 || IS_ENABLED(CONFIG_TSAN)) /* a thief may have them: it is but a guess */
 		return;
 	__builtin_prefetch(slot_load(pp, h + 3), 1);
-	sp = (const char *)slot_load(pp, h + 1)->ctx.sp;
-	__builtin_prefetch(sp - 3 * CACHE_LINE, 1);
-	__builtin_prefetch(sp - 2 * CACHE_LINE, 1);
-	__builtin_prefetch(sp - CACHE_LINE, 1);
-	__builtin_prefetch(sp, 1);
-	__builtin_prefetch(sp + CACHE_LINE, 1);
+	sp = (uintptr_t)slot_load(pp, h + 1)->ctx.sp;
+	for (uintptr_t line = sp - 3 * CACHE_LINE; line != sp + 2 * CACHE_LINE; line += CACHE_LINE)
+		__builtin_prefetch((const void *)line, 1);
 }
 
 /*
