@@ -253,10 +253,11 @@ int urge_rwmutex_lock_until(urge_rwmutex *rw, int64_t deadline)
 
 	if (!mp)
 		return -EPERM;
-	if (urge_rwmutex_trylock(rw))
-		err = 0;
-	else
-		err = deadline == 0 ? -EAGAIN : writer_locks(rw, mp, true, deadline);
+	if (deadline == 0) {
+		leave(); /* an unlock that finds somebody waiting enters by itself */
+		return urge_rwmutex_trylock(rw) ? 0 : -EAGAIN;
+	}
+	err = writer_locks(rw, mp, true, deadline);
 	leave();
 	return err;
 }
