@@ -241,8 +241,8 @@ TEST_F(Reclaim, ThreadsEndAfterBlockingCalls)
 						std::atomic<bool> open{ false };
 						urge_waitgroup wg = {};
 						int procs = 2;
-						/* sysmon and the like, and TSan's */
-						int others = 4 + IS_ENABLED(CONFIG_TSAN);
+						/* sysmon and the like, and TSan's: two in a child */
+						int others = 4 + 2 * IS_ENABLED(CONFIG_TSAN);
 
 						urge_gomaxprocs(procs);
 						urge_waitgroup_add(&wg, 200);
