@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* WaitGroup and group: who waits for others to end. */
+#include "tests/unit/crowd.h"
+
+/* ---- waitgroup ----------------------------------------------------------------------------- */
+
+TEST(WaitGroup, DeadlinesPassAndOthersWaitOn)
+{
+	at_each_gomaxprocs([] {
+		urge_waitgroup wg = {};
+		std::atomic<int> through{ 0 };
+		Crowd crowd;
+
+		EXPECT_EQ(0, urge_waitgroup_wait_until(&wg, 0));
+		urge_waitgroup_add(&wg, 1);
+		EXPECT_EQ(-EAGAIN, urge_waitgroup_wait_until(&wg, 0));
+		EXPECT_EQ(-ETIMEDOUT, urge_waitgroup_wait_until(&wg, urge_now() - 1));
+		for (int i = 0; i < 10; i++) {
+			crowd.start([&] {
+				EXPECT_EQ(-ETIMEDOUT, urge_waitgroup_wait_until(&wg, soon()));
+			});
+			crowd.start([&] {
+				urge_waitgroup_wait(&wg);
+				through++;
+			});
+			crowd.start([&] {
+				EXPECT_EQ(0, urge_waitgroup_wait_until(&wg, soon(30 * URGE_S)));
+				through++;
+			});
+		}
+		EXPECT_EQ(-ETIMEDOUT, urge_waitgroup_wait_until(&wg, soon(100 * URGE_MS)));
+		EXPECT_EQ(0, through);
+		urge_waitgroup_done(&wg);
+		EXPECT_TRUE(eventually([&] { return through == 20; }));
+		std::thread([&] {
+			EXPECT_EQ(-EPERM, urge_waitgroup_wait_until(&wg, soon()));
+		}).join();
+	});
+}
+
+/* Deadlines that pass about when the counter becomes zero. */
+TEST(WaitGroup, ADeadlineAndTheLastDoneRace)
+{
+	at_each_gomaxprocs([] {
+		for (int round = 0; round < 300; round++) {
+			urge_waitgroup wg = {};
+			Crowd crowd;
+
+			urge_waitgroup_add(&wg, 1);
+			for (int i = 0; i < 4; i++)
+				crowd.start([&, i] {
+					int err = urge_waitgroup_wait_until(
+						&wg, soon((50 + i * 10) * URGE_US));
+
+					EXPECT_TRUE(err == 0 || err == -ETIMEDOUT) << err;
+				});
+			urge_sleep(50 * URGE_US);
+			urge_waitgroup_done(&wg);
+		}
+	});
+}
+
+TEST(WaitGroup, MisuseIsFatal)
+{
+	expect_fatal("sync: negative WaitGroup counter", [] {
+		urge_waitgroup wg = {};
+
+		urge_waitgroup_add(&wg, 1);
+		urge_waitgroup_done(&wg);
+		urge_waitgroup_done(&wg);
+	});
+}
+
+/* ---- group --------------------------------------------------------------------------------- */
+
+TEST(Group, TheFirstErrorIsThatOfAll)
+{
+	at_each_gomaxprocs([] {
+		static std::atomic<int> ran;
+		static urge_group *group;
+
+		group = urge_group_new(nullptr);
+
+		ran = 0;
+		for (int i = 0; i < 10; i++)
+			EXPECT_EQ(0, urge_group_go(
+					     group,
+					     [](void *arg) {
+						     int i = (int)(intptr_t)arg;
+
+						     while (i > 2 &&
+							    !urge_ctx_err(urge_group_ctx(group)))
+							     urge_yield();
+						     ran++;
+						     return i < 2 ? 0 : -i;
+					     },
+					     (void *)(intptr_t)i));
+		std::thread([&] { EXPECT_EQ(-EPERM, urge_group_wait(group)); }).join();
+		EXPECT_EQ(-2, urge_group_wait(group));
+		EXPECT_EQ(10, ran);
+	});
+}
+
+/* The goroutines of a group are woken from what they wait for by its first error, or from above. */
+TEST(Group, AnErrorCancelsTheOthers)
+{
+	in_world([] {
+		urge_group *group = urge_group_new(nullptr);
+		auto wait = [](void *group) {
+			EXPECT_EQ(-EBADMSG, urge_sleep(100 * URGE_S));
+			EXPECT_EQ(-EBADMSG, urge_ctx_err(urge_group_ctx((urge_group *)group)));
+			return -EIO;
+		};
+
+		EXPECT_EQ(0, urge_group_go(group, wait, group));
+		EXPECT_EQ(0, urge_group_go(group, wait, group));
+		EXPECT_EQ(0, urge_group_go(
+				     group,
+				     [](void *) {
+					     urge_sleep(20 * URGE_MS);
+					     return -EBADMSG;
+				     },
+				     nullptr));
+		EXPECT_EQ(-EBADMSG, urge_group_wait(group));
+
+		urge_ctx *above = urge_ctx_with_cancel(urge_ctx_background());
+		static urge_mutex m;
+		static urge_cond cond;
+		static urge_sem sem;
+		static urge_rwmutex rw;
+		static urge_waitgroup wg;
+
+		group = urge_group_new(above);
+		urge_mutex_lock(&m);
+		urge_rwmutex_lock(&rw);
+		urge_waitgroup_add(&wg, 1);
+		for (auto fn : std::initializer_list<int (*)(void *)>{
+			     [](void *) { return urge_mutex_lock_until(&m, URGE_FOREVER); },
+			     [](void *) { return urge_rwmutex_rlock_until(&rw, URGE_FOREVER); },
+			     [](void *) { return urge_rwmutex_lock_until(&rw, URGE_FOREVER); },
+			     [](void *) { return urge_waitgroup_wait_until(&wg, URGE_FOREVER); },
+			     [](void *) { return urge_sem_acquire(&sem); },
+			     [](void *) {
+				     static urge_mutex own;
+
+				     urge_mutex_lock(&own);
+				     int err = urge_cond_wait_until(&cond, &own, URGE_FOREVER);
+
+				     EXPECT_FALSE(urge_mutex_trylock(&own));
+				     return err;
+			     } })
+			EXPECT_EQ(0, urge_group_go(group, fn, nullptr));
+		urge_sleep(20 * URGE_MS);
+		urge_ctx_cancel(above, -ESHUTDOWN);
+		EXPECT_EQ(-ESHUTDOWN, urge_group_wait(group));
+		urge_ctx_release(above);
+	});
+}
+
+TEST(Group, OneThatEndsByItselfIsNotWaitedFor)
+{
+	in_world([] {
+		urge_group *group = urge_group_new(nullptr);
+
+		EXPECT_EQ(-EINVAL, urge_group_go(group, nullptr, nullptr));
+		EXPECT_EQ(0, urge_group_go(
+				     group, [](void *) -> int { urge_goexit(); }, nullptr));
+		EXPECT_EQ(0, urge_group_go(
+				     group,
+				     [](void *group) {
+					     return urge_group_go((urge_group *)group,
+								  [](void *) { return -EIO; },
+								  nullptr);
+				     },
+				     group));
+		EXPECT_EQ(-EIO, urge_group_wait(group));
+	});
+}
