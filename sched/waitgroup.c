@@ -13,6 +13,10 @@
  *	never touch it again			else claim the list, waiters := 0, LOCK off,
  *						then wake them
  *
+ * The last done(), and so each that may turn out to be it, is in the runtime: while it has LOCK or
+ * is going to take it, others spin. It entered before, so it has its P; a goroutine that comes back
+ * without one from a call that it did not declare gets one first.
+ *
  * A wait returns when the whole word is 0, not when the counter is: a done() that saw LOCK or a
  * waiter is still going to take LOCK. For it the upper half stays above 0, also when the last waiter
  * gives up meanwhile (withdraw leaves its number there if the counter is 0).
@@ -227,51 +231,71 @@ static bool finish(urge_waitgroup *wg, uint32_t n)
 	return cas_u64(state(wg), st, st - n + LOCKED);
 }
 
-/* The counter has become 0, and somebody waits. locked: LOCK has been taken already. */
-static noinline void finished(urge_waitgroup *wg, bool locked)
+/*
+ * The last done, perhaps; always in the runtime, where it keeps its P: others spin until it is
+ * through.
+ */
+static noinline void count_down(urge_waitgroup *wg, uint32_t n)
 {
 	struct m *mp = enter();
 
-	if (!locked)
-		take_lock(wg);
-	release(wg);
+	if (finish(wg, n)) {
+		release(wg);
+	} else {
+		/* subtracted rather than added: no carry may go into the upper half */
+		uint64_t st = sub_u64(state(wg), n);
+
+		if (unlikely(counter(st) < 0))
+			fatal("sync: negative WaitGroup counter");
+		if (counter(st) == 0 && st != 0) {
+			take_lock(wg);
+			release(wg);
+		}
+	}
 	if (mp)
 		leave_by(mp);
 }
 
-/* Does not enter the runtime for one instruction: this is urge_text, where nobody is moved. */
-static inline void add(urge_waitgroup *wg, int n)
+/*
+ * Counts down without entering the runtime, but not to 0: see count_down. False: that, or somebody was
+ * faster. (This is urge_text, where nobody is moved.)
+ */
+static inline bool count_down_quickly(urge_waitgroup *wg, uint32_t n)
 {
 	uint64_t st;
 
-	/* Subtracted rather than added as a negative number: no carry may go into the upper half. */
-	if (n >= 0) {
-		st = add_u64(state(wg), (uint64_t)n);
-	} else if (finish(wg, -(uint32_t)n)) {
-		finished(wg, true);
-		return;
-	} else {
-		st = sub_u64(state(wg), (uint64_t) - (int64_t)n);
-	}
+	__builtin_prefetch(wg,
+			   1); /* or a contended word would come twice: to be read, to be written */
+	st = load_rlx_u64(state(wg));
+	if (counter(st) < 0 || (uint32_t)st <= n || !cas_u64(state(wg), st, st - n))
+		return false;
+	lock_preempted();
+	return true;
+}
+
+static inline void count_up(urge_waitgroup *wg, uint32_t n)
+{
+	uint64_t st = add_u64(state(wg), n);
+
 	if (unlikely(counter(st) < 0))
 		fatal("sync: negative WaitGroup counter");
-	if (unlikely(st >> 32 != 0)) {
-		if (n < 0 && counter(st) == 0)
-			finished(wg, false);
-		else if (st >= WAITER && n > 0 && counter(st) == n && !of_former_world(wg))
-			fatal("sync: WaitGroup misuse: Add called concurrently with Wait");
-	}
+	if (unlikely(st >= WAITER && n > 0 && counter(st) == (int32_t)n && !of_former_world(wg)))
+		fatal("sync: WaitGroup misuse: Add called concurrently with Wait");
 	lock_preempted();
 }
 
 void urge_waitgroup_add(urge_waitgroup *wg, int n)
 {
-	add(wg, n);
+	if (n >= 0)
+		count_up(wg, (uint32_t)n);
+	else if (!count_down_quickly(wg, -(uint32_t)n))
+		count_down(wg, -(uint32_t)n);
 }
 
 void urge_waitgroup_done(urge_waitgroup *wg)
 {
-	add(wg, -1);
+	if (!count_down_quickly(wg, 1))
+		count_down(wg, 1);
 }
 
 static int wait_until(urge_waitgroup *wg, struct g *gp, int64_t deadline)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* WaitGroup and group: who waits for others to end. */
 #include "tests/unit/crowd.h"
+#include <climits>
 
 /* ---- waitgroup ----------------------------------------------------------------------------- */
 
@@ -60,6 +61,36 @@ TEST(WaitGroup, ADeadlineAndTheLastDoneRace)
 	});
 }
 
+/*
+ * A goroutine whose P was taken during a call that it did not declare counts down as soon as it is back.
+ * It has to get a P first: until then nobody may depend on it who has the only one.
+ */
+TEST(WaitGroup, WhoCountsDownWithoutAPHoldsNobodyUp)
+{
+	Outcome outcome = in_child(
+		[] {
+			in_world([] {
+				urge_gomaxprocs(1);
+				for (int round = 0; round < 100; round++) {
+					urge_waitgroup wg = {};
+					Crowd crowd;
+
+					urge_waitgroup_add(&wg, 1);
+					crowd.start([&] { urge_waitgroup_wait(&wg); });
+					crowd.start([&] {
+						usleep(500); /* others run: it loses its P */
+						urge_waitgroup_done(&wg);
+					});
+					while (urge_waitgroup_wait_until(&wg, 0) == -EAGAIN)
+						urge_yield();
+				}
+			});
+		},
+		30 * URGE_S);
+
+	EXPECT_EXITED(0, outcome);
+}
+
 TEST(WaitGroup, MisuseIsFatal)
 {
 	expect_fatal("sync: negative WaitGroup counter", [] {
@@ -69,6 +100,13 @@ TEST(WaitGroup, MisuseIsFatal)
 		urge_waitgroup_done(&wg);
 		urge_waitgroup_done(&wg);
 	});
+	for (int n : { -3, INT_MIN })
+		expect_fatal("sync: negative WaitGroup counter", [n] {
+			urge_waitgroup wg = {};
+
+			urge_waitgroup_add(&wg, 2);
+			urge_waitgroup_add(&wg, n);
+		});
 }
 
 /* ---- group --------------------------------------------------------------------------------- */
