@@ -49,7 +49,10 @@ extern const unsigned bench_procs_1_2[];
 
 /* ---- for workloads ------------------------------------------------------------------------- */
 
-/* One sample of the figure stem.pN tail, or stem tail of an unnumbered workload; tail is "" or starts with a dot. Any thread. */
+/*
+ * One sample of the figure stem.pN tail, or stem tail of an unnumbered workload; tail is "" or
+ * starts with a dot. Any thread.
+ */
 void bench_sample(const struct bench_run *run, const char *stem, const char *tail, double value,
 		  const char *unit);
 

@@ -4,10 +4,11 @@
  * INCRBY MGET MSET EXPIRE TTL PERSIST DBSIZE FLUSHALL INFO SELECT QUIT, with pipelining. (COMMAND and
  * CONFIG answer empty, for redis-cli and redis-benchmark.)
  *
- * A connection's goroutine reads into one buffer, on its stack while requests are small, so that what
- * many connections have taken comes back when they are gone; carries out every request that is whole; gathers short answers, and writes
- * them when there are many or nothing is left to do. It reads on when they are written, so a
- * peer that does not read costs two buffers, and no answer but the one that is being sent.
+ * A connection's goroutine reads into one buffer, on its stack while requests are small, so that
+ * what many connections have taken comes back when they are gone; carries out every request that is
+ * whole; gathers short answers, and writes them when there are many or nothing is left to do. It
+ * reads on when they are written, so a peer that does not read costs two buffers, and no answer but
+ * the one that is being sent.
  */
 #include "examples/kv_store.h"
 #include "examples/server.h"

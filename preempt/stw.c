@@ -176,7 +176,10 @@ static void stop_syscalls(void)
 	unlock(&sched.lock);
 }
 
-/* One that runs without a P, or is blocked in the kernel: it has stopped when it waits in its handler. */
+/*
+ * One that runs without a P, or is blocked in the kernel: it has stopped when it waits in its
+ * handler.
+ */
 static void stop_stray(struct m *mp, void *left)
 {
 	if (load_rlx_u32(&mp->attn) & MATTN_REVOKED) {

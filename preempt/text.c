@@ -2,10 +2,11 @@
 /*
  * What of the program's text may be preempted by moving the goroutine: found out once, at boot.
  *
- * The main program's own text, if it is dynamically linked and keeps nothing per thread: no thread-local variable but the runtime's, and no import of what reads
- * per-thread values by other means. A value loaded from such a place would move with its goroutine
- * while the next one on the old thread loads the same: a per-thread free list handed out twice.
- * Nothing in the registers shows that, so the whole program is refused.
+ * The main program's own text, if it is dynamically linked and keeps nothing per thread: no
+ * thread-local variable but the runtime's, and no import of what reads per-thread values by other
+ * means. A value loaded from such a place would move with its goroutine while the next one on the
+ * old thread loads the same: a per-thread free list handed out twice. Nothing in the registers
+ * shows that, so the whole program is refused.
  *
  * In a static program libc's text and its per-thread values are parts of the program, so nothing in
  * there is moved. But when the world ends, its loops have to be told from a malloc that holds a lock.

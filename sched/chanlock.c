@@ -4,9 +4,9 @@
 #include "kernelshim/futex.h"
 
 /*
- * Looking seldom lets the holder, and those that come on its P, do a dozen operations before the cache line
- * moves: four producers and four consumers on two Ps take a third of the time that they take when
- * it is looked at all the time.
+ * Looking seldom lets the holder, and those that come on its P, do a dozen operations before the
+ * cache line moves: four producers and four consumers on two Ps take a third of the time that they
+ * take when it is looked at all the time.
  */
 enum { SPINS = 10, SPIN_PAUSES = 60, OWNER_SPINS = 100 };
 

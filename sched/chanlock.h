@@ -17,9 +17,9 @@
  * inside a channel, which is rare. After the store the release touches nothing of the channel but
  * its address: who takes the last element out may free it at once.
  *
- * Taking. A channel that is made while there is one P belongs to that P (a root of sema.h, which is used
- * then, likewise), and the P takes it without an atomic instruction, until somebody else comes (a thread, a timer that sysmon runs, another P
- * later on), who takes that away from it for good:
+ * Taking. A channel that is made while there is one P belongs to that P (a root of sema.h, which is
+ * used then, likewise), and the P takes it without an atomic instruction, until somebody else comes
+ * (a thread, a timer that sysmon runs, another P later on), who takes that away from it for good:
  *
  *	the P that owns it		who comes
  *	owner_in := 1			cas held: 0 -> 1

@@ -3,10 +3,11 @@
  * Goroutines: newproc, goexit, and the free lists between them.
  *
  * A dead goroutine keeps its stack. Those of the default size go to a list of the P that they ended
- * on, without a lock; beyond 128, 32 move to the global list; other sizes, and stacks that are memory
- * of another node, go there at once, and all of a P's when it has been idle for a period. There is a
- * global list for each node and size. What the global lists hold and nobody has needed for a whole period (the lowest length that was seen)
- * is given back to the slabs by the template thread: unlike in Go, a burst's memory comes back.
+ * on, without a lock; beyond 128, 32 move to the global list; other sizes, and stacks that are
+ * memory of another node, go there at once, and all of a P's when it has been idle for a period.
+ * There is a global list for each node and size. What the global lists hold and nobody has needed
+ * for a whole period (the lowest length that was seen) is given back to the slabs by the template
+ * thread: unlike in Go, a burst's memory comes back.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/g.h"

@@ -5,11 +5,12 @@
  * was stolen: so it is the P's node that counts, not the home of its stack.)
  *
  * Nobody may wait for ever because his node has no Ps any more, or fewer for each loop than others.
- * So a P does not simply prefer its own node: it takes the one whose first in line has waited longest,
- * where a handicap is added for other nodes: PATIENCE for the nearest one, twice as much for the next
- * two, three times for the next four. Hence: who is first on any node waits at most so much longer
- * than whoever is taken instead, on 64 nodes 60 ms; loops move only when what they wait for differs by as
- * much, and towards the shorter queue; a P that finds its own queue empty takes from near ones first.
+ * So a P does not simply prefer its own node: it takes the one whose first in line has waited
+ * longest, where a handicap is added for other nodes: PATIENCE for the nearest one, twice as much
+ * for the next two, three times for the next four. Hence: who is first on any node waits at most so
+ * much longer than whoever is taken instead, on 64 nodes 60 ms; loops move only when what they wait
+ * for differs by as much, and towards the shorter queue; a P that finds its own queue empty takes
+ * from near ones first.
  *
  * Rejected: one queue for the machine (a loop went to whichever node had a P first: every slice); own
  * node first and a random one now and then (no bound on the waiting); to balance by lengths (says

@@ -3,10 +3,11 @@
  * How long goroutines wait for a P, from runnable to running: /sched/latencies:seconds.
  *
  * A clock reading costs twice a switch, so one in 128 is measured: each M counts down those that it
- * makes runnable, and marks one in its header, in the first line of it, which the switch has at hand
- * anyway. While a trace runs the count stays at 0, and each gets a trace point. The steps are of random length: two goroutines that take turns would have one of them
- * measured only. (Go measures one in 8 of each goroutine's.) The time stands where a waiting
- * goroutine has the time since when it waits.
+ * makes runnable, and marks one in its header, in the first line of it, which the switch has at
+ * hand anyway. While a trace runs the count stays at 0, and each gets a trace point. The steps are
+ * of random length: two goroutines that take turns would have one of them measured only. (Go
+ * measures one in 8 of each goroutine's.) The time stands where a waiting goroutine has the time
+ * since when it waits.
  */
 #ifndef URGE_SCHED_LATENCY_H
 #define URGE_SCHED_LATENCY_H

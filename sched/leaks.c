@@ -104,7 +104,10 @@ struct scan {
 	char line[512];
 };
 
-/* What is the program's of the calling thread's stack begins here; and the registers that it had then. */
+/*
+ * What is the program's of the calling thread's stack begins here; and the registers that it had
+ * then.
+ */
 static struct {
 	const char *frame;
 	char registers[256];

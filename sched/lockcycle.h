@@ -3,11 +3,11 @@
  * Goroutines that wait for each other's mutexes in a circle, found while others run. (Go finds only a
  * program of which nobody can run.)
  *
- * A mutex names the goroutine that holds it: exactly, since lock writes the name when it has the mutex,
- * and unlock wipes it out before it lets go. A goroutine that waits names what it waits for in its
- * header, and has an entry in the queue. Who queues last closes the circle: so each one that has
- * queued follows the chain from the holder on, which mostly ends at the first one, who does not wait for a
- * mutex. Of two that close it at once, one has queued before the other, who sees it.
+ * A mutex names the goroutine that holds it: exactly, since lock writes the name when it has the
+ * mutex, and unlock wipes it out before it lets go. A goroutine that waits names what it waits for
+ * in its header, and has an entry in the queue. Who queues last closes the circle: so each one that
+ * has queued follows the chain from the holder on, which mostly ends at the first one, who does not
+ * wait for a mutex. Of two that close it at once, one has queued before the other, who sees it.
  *
  * The links are looked at one after the other, so what is found is a suspicion, and sysmon looks twice
  * more: an entry that has the same serial number both times was in its queue all the while, hence its

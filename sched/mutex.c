@@ -2,17 +2,18 @@
 /*
  * The mutex of goroutines: Go's, with two modes.
  *
- * Normal: those who wait queue in order, but a woken one does not own the mutex: it competes with those
- * who come along, and these run already, so mostly they win; it then queues again, in front. A goroutine
- * thus locks and unlocks many times without a switch although others wait. Starving: a waiter that has not
- * had the mutex for 1 ms switches to this mode, in which unlock hands the mutex to the first of the
- * queue and lets it run at once; who comes along queues. It ends with a waiter that is the last
- * one, or waited for less than 1 ms.
+ * Normal: those who wait queue in order, but a woken one does not own the mutex: it competes with
+ * those who come along, and these run already, so mostly they win; it then queues again, in front.
+ * A goroutine thus locks and unlocks many times without a switch although others wait. Starving: a
+ * waiter that has not had the mutex for 1 ms switches to this mode, in which unlock hands the mutex
+ * to the first of the queue and lets it run at once; who comes along queues. It ends with a waiter
+ * that is the last one, or waited for less than 1 ms.
  *
- * A waiter that was woken may be unable to say that it starves: it is runnable, and its P runs somebody who
- * locks and unlocks all the time. So, unlike in Go, unlockers look at the clock now and then: after 1 ms of
- * contention the turn passes to the first of the queue, as above, or, if only a woken one tries, the
- * unlocker yields. Those that do nothing but lock and unlock thus get about equal shares.
+ * A waiter that was woken may be unable to say that it starves: it is runnable, and its P runs
+ * somebody who locks and unlocks all the time. So, unlike in Go, unlockers look at the clock now
+ * and then: after 1 ms of contention the turn passes to the first of the queue, as above, or, if
+ * only a woken one tries, the unlocker yields. Those that do nothing but lock and unlock thus get
+ * about equal shares.
  *
  *	LOCKED		somebody holds it, or has been handed it and has not run since
  *	WAITERS		somebody is queued; changes with the root locked (see sema.h)
@@ -27,9 +28,9 @@
  *	  swap to WOKEN, wake it			  WOKEN if it is mine, by one swap;
  *	else swap LOCKED off				  else try again
  *
- * An unlocker that wakes nobody saw no WAITERS, or WOKEN: then somebody tries who will either have the
- * mutex, or drop WOKEN in a swap that fails unless the word is LOCKED: by one who will see WAITERS. A waiter
- * that gives up does the same. tests/model/mutex.pml is the model.
+ * An unlocker that wakes nobody saw no WAITERS, or WOKEN: then somebody tries who will either have
+ * the mutex, or drop WOKEN in a swap that fails unless the word is LOCKED: by one who will see
+ * WAITERS. A waiter that gives up does the same. tests/model/mutex.pml is the model.
  *
  * Who finds the mutex held by somebody that runs at this moment spins for a few microseconds, without
  * touching the word in between: so two that contend from two Ps take turns of some dozens
@@ -86,9 +87,10 @@ static inline struct g *current(void)
 /* ---- turns --------------------------------------------------------------------------------- */
 
 /*
- * m.turn_: when the holder's turn began, in units of 16 us, times TURN_LOOKS; in the lower part a count of
- * the unlocks since the last look at the clock. The count is the holder's; a time that gets lost, in
- * a race between the holder and who queues first, or a wrap after 18 minutes, ends a turn early.
+ * m.turn_: when the holder's turn began, in units of 16 us, times TURN_LOOKS; in the lower part a
+ * count of the unlocks since the last look at the clock. The count is the holder's; a time that
+ * gets lost, in a race between the holder and who queues first, or a wrap after 18 minutes, ends a
+ * turn early.
  */
 enum { TURN_SHIFT = 14, TURN_LOOKS = 64 };
 

@@ -10,8 +10,8 @@ void notify_deliver(void);
 void notify_fini(void);
 
 /*
- * In a fork's child: the eventfd is the parent's, and has been closed. What channels want stays; notify_watch_again
- * has it come to them, when there is a netpoll set. 0 or -errno.
+ * In a fork's child: the eventfd is the parent's, and has been closed. What channels want stays;
+ * notify_watch_again has it come to them, when there is a netpoll set. 0 or -errno.
  */
 void notify_after_fork(void);
 int notify_watch_again(void);

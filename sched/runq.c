@@ -22,9 +22,9 @@
  * When is the newest taken? When the ring is more than half full of goroutines that have not run
  * yet: then a tree of goroutines is growing (fork-join), and the oldest ones are its largest
  * subtrees; running those first would make it flood the global queue, with thousands of stacks in
- * use at once (a fib(27) on one P had 34,000 goroutines alive, now 6,700, at 0.4 of the time). Every 61st
- * time the oldest is taken all the same. Go has no such rule: there the ring spills half of itself
- * to the global queue, which is then looked at every 61st time.
+ * use at once (a fib(27) on one P had 34,000 goroutines alive, now 6,700, at 0.4 of the time).
+ * Every 61st time the oldest is taken all the same. Go has no such rule: there the ring spills half
+ * of itself to the global queue, which is then looked at every 61st time.
  *
  * A slot is reused only when head has passed it: the owner's load_acq of head pairs with the CAS of
  * whoever took the slot, so the read of the slot came first. A thief that read a slot which was

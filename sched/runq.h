@@ -38,7 +38,7 @@ static inline bool runq_alone(struct p *pp)
 	if (sharing % 2 == 0)
 		return true;
 	if (unlikely(load_rlx_u32(&pp->sharing) != sharing))
-		store_rel_u32(&pp->sharing, sharing); /* pairs with load_acq in runqgrab */
+		store_rel_u32(&pp->sharing, sharing); /* pairs with load_acq in is_shared */
 	return false;
 }
 

@@ -41,7 +41,10 @@
 
 enum { LONG_CALL = 20 * 1000 /* ns */, LONG_CALLS_MAX = 16, SHORT_CALL_COUNTS = 4 };
 
-/* Long calls less short ones, of late; from SHORT_CALL_COUNTS on the next ones are expected to be long. */
+/*
+ * Long calls less short ones, of late; from SHORT_CALL_COUNTS on the next ones are expected to be
+ * long.
+ */
 static struct atomic_i32 long_calls;
 
 void syscall_was(bool lengthy)

@@ -505,7 +505,10 @@ void template_stop(void)
 	xchg_u32(&template.stop, 1); /* a full barrier: pairs with load_acq in place */
 	poke();
 	pthread_join(template.thread, NULL);
-	/* those that it has just made are on their way to a slot, where the sweep below must find them */
+	/*
+	 * those that it has just made are on their way to a slot, where the sweep below must find
+	 * them
+	 */
 	while ((starting = load_acq_u32(&template.starting)) != 0) /* pairs with sub_u32 in place */
 		futex_wait(&template.starting.v, starting, nanotime() + STARTING_LOOK);
 	sub_u32(&sched.nthreads, 1);

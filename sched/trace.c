@@ -4,10 +4,10 @@
  *
  * Events go into chunks of one pool of fixed size. Each P has a chunk of its own, which only the M
  * that owns the P writes, without atomic instructions; who has no P (sysmon, netpoll's sleeper, a
- * thread of the program's) and who records something about another's P writes into one chunk more, under a
- * lock. A full chunk is followed by the pool's next one. When the pool is used up events are
- * dropped and counted: the first part of a trace is kept whole. The pool is address space until it is
- * touched, so a short trace costs little memory.
+ * thread of the program's) and who records something about another's P writes into one chunk more,
+ * under a lock. A full chunk is followed by the pool's next one. When the pool is used up events
+ * are dropped and counted: the first part of a trace is kept whole. The pool is address space until
+ * it is touched, so a short trace costs little memory.
  *
  * What costs nothing while no trace runs, and how:
  *
@@ -19,9 +19,9 @@
  *			trace runs it counts from 0, from when it gets a P on, so that all come to
  *			where the trace point is
  *
- * Start and stop happen in a stopped world: nobody is in the middle of an event of his P's, everybody
- * comes through schedule() before he runs a goroutine, and each P's trace begins and ends at one instant.
- * A goroutine that is blocked or in a call at the start appears when it next runs.
+ * Start and stop happen in a stopped world: nobody is in the middle of an event of his P's,
+ * everybody comes through schedule() before he runs a goroutine, and each P's trace begins and ends
+ * at one instant. A goroutine that is blocked or in a call at the start appears when it next runs.
  * After the stop the events are sorted by time and translated, on a thread's own stack, with the P
  * handed off. Nothing is written before, so the trace does not measure its own output; the price is
  * the bound.
@@ -145,12 +145,19 @@ static void begin(void)
 	leave();
 }
 
-/* Nobody records from here on. With the world stopped, or nobody left in it. */
+/*
+ * Nobody records from here on. With the world stopped, or nobody left in it. In the runtime: a request
+ * that finds its thread outside of it is recorded by the handler, under the same lock.
+ */
 static void end(void)
 {
+	struct m *mp = enter();
+
 	lock(&traced.lock);
 	store_rlx_u32(&trace_on, 0);
 	unlock(&traced.lock);
+	if (mp)
+		leave();
 }
 
 /* The file and the memory go; the result of the trace. */
@@ -204,13 +211,13 @@ int urge_trace_start(const char *path)
 		return -EBUSY;
 	err = prepare(path);
 	if (err) {
-		store_rel_u32(&traced.state, TRACE_IDLE);
+		store_rel_u32(&traced.state, TRACE_IDLE); /* pairs with the CAS above */
 		return err;
 	}
 	urge_stop_the_world("trace start");
 	begin();
 	urge_start_the_world();
-	store_rel_u32(&traced.state, TRACE_RUNS);
+	store_rel_u32(&traced.state, TRACE_RUNS); /* pairs with the CAS in urge_trace_stop */
 	return 0;
 }
 

@@ -74,7 +74,10 @@ static inline bool tracing(void)
  */
 void trace_write(const struct m *mp, enum trace_kind kind, uint64_t goid, uint64_t arg);
 
-/* Records an event on pp, NULL for none, which the caller need not own. Takes a lock of the last rank. */
+/*
+ * Records an event on pp, NULL for none, which the caller need not own. Takes a lock of the last
+ * rank.
+ */
 void trace_write_about(const struct p *pp, enum trace_kind kind, uint64_t goid, uint64_t arg);
 
 static inline void trace(const struct m *mp, enum trace_kind kind, uint64_t goid, uint64_t arg)
@@ -108,7 +111,10 @@ static inline void trace_runnable(const struct m *mp, const struct g *gp, enum t
 			    kind == TRACE_GO_CREATE ? (uintptr_t)gp->top->fn : 0);
 }
 
-/* urge_main's end: a trace that still runs is written. On the calling thread, when all others are gone. */
+/*
+ * urge_main's end: a trace that still runs is written. On the calling thread, when all others are
+ * gone.
+ */
 void trace_fini(void);
 
 /* In a fork's child, at once: a trace is the parent's. */

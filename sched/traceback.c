@@ -183,7 +183,10 @@ struct dump {
 	uint64_t left_out;
 };
 
-/* Those of the calling goroutine; if it is in urge_blocking, on the thread's stack, where it went there. */
+/*
+ * Those of the calling goroutine; if it is in urge_blocking, on the thread's stack, where it went
+ * there.
+ */
 static void own_registers(struct unwind_regs *regs, const struct g *gp, const void *ucontext)
 {
 	unwind_from_ucontext(regs, ucontext);

@@ -389,14 +389,14 @@ URGE_API int urge_close(int fd);
  */
 
 /*
- * A mutual exclusion lock. Those who wait get it in order, but who comes along at the right moment may be
- * faster, until one has waited for 1 ms: then the mutex is handed from one to the next, in order. It
- * is not bound to a goroutine: another one may unlock it.
+ * A mutual exclusion lock. Those who wait get it in order, but who comes along at the right moment
+ * may be faster, until one has waited for 1 ms: then the mutex is handed from one to the next, in
+ * order. It is not bound to a goroutine: another one may unlock it.
  *   lock	waits until it is free; not recursive
  *   trylock	true if it got it
  *   unlock	of a mutex that is not locked is fatal: "sync: unlock of unlocked mutex"
- * When goroutines wait for each other's mutexes in a circle, without deadlines, they can never get out: that
- * is told on stderr once, with the goroutines, while the others go on.
+ * When goroutines wait for each other's mutexes in a circle, without deadlines, they can never get
+ * out: that is told on stderr once, with the goroutines, while the others go on.
  */
 typedef struct urge_mutex {
 	uint32_t state_;
@@ -810,12 +810,12 @@ URGE_API int urge_set_preempt(int policy);
 
 /*
  * The program's promise about the module (the program itself, or a library) whose code holds addr:
- * outside urge_nopreempt and urge_pin no value that belongs to a thread is live there, so goroutines in
- * its code may be moved; with on false it is taken back. For programs that have thread-local variables,
- * which are parked otherwise, and for libraries that keep nothing per thread and take no locks. A library
- * must not be unloaded before. Any thread, not in a callback of the loader. 0, -EINVAL (no module has
- * this address in its code), -ENOSPC (64 ranges at most), -EPERM when the runtime does not run; the next
- * urge_main begins without.
+ * outside urge_nopreempt and urge_pin no value that belongs to a thread is live there, so
+ * goroutines in its code may be moved; with on false it is taken back. For programs that have
+ * thread-local variables, which are parked otherwise, and for libraries that keep nothing per
+ * thread and take no locks. A library must not be unloaded before. Any thread, not in a callback of
+ * the loader. 0, -EINVAL (no module has this address in its code), -ENOSPC (64 ranges at most),
+ * -EPERM when the runtime does not run; the next urge_main begins without.
  */
 URGE_API int urge_preempt_text(const void *addr, bool on);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Go's figures beside those of the experiment `preempt`, where there are a go command (GO, or go on PATH)
- * and the twin's source: the same loops and the same sleeper, w09_preempt of bench/peers/go. Its slice
- * is 10 ms and can't be changed.
+ * Go's figures beside those of the experiment `preempt`, where there are a go command (GO, or go on
+ * PATH) and the twin's source: the same loops and the same sleeper, w09_preempt of bench/peers/go.
+ * Its slice is 10 ms and can't be changed.
  */
 #include "bench/child.h"
 #include "bench/lab/preempt.h"

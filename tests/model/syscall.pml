@@ -50,8 +50,8 @@
  *   take an idle one at any time, and findrunnable.
  * - A goroutine runs, for ever unless it is preempted, or ends, or enters a system call, at most
  *   NCALLS times an M; the call may last for ever.
- * - The stopper's own P is not in the model; nor may it block. One stop; GOMAXPROCS goes from NP
- *   to 1 and back (-DGROW).
+ * - The stopper's own P is not in the model; nor may it block. One stop, which may be given up once and
+ *   tried again (-DGIVE_UP); GOMAXPROCS goes from NP to 1 and back (-DGROW).
  * - sysmon takes Ps away RETAKES times; for a P that is to be drained it does what has to be
  *   done at any time, as long as it is told to watch.
  */
@@ -437,12 +437,29 @@ inline start_one(i)
 	fi
 }
 
+inline start()
+{
+	atomic { stopping = 0; start_one(0); start_one(1) }
+	do
+	:: atomic { run_ & 1 -> run_ = run_ & ~1; pp = 0 } handoffp(pp, OTHER)
+	:: atomic { run_ & 2 -> run_ = run_ & ~2; pp = 1 } handoffp(pp, OTHER)
+	:: !run_ -> break
+	od
+}
+
 proctype stopper()
 {
 	byte pp = NONE, run_, i;
+#ifdef GIVE_UP
+	bit gave_up;
+#endif
 
+again:
 	atomic {
 		stopping = 1;
+#ifndef MUT_STOP_AGAIN_COUNTS_ON
+		stopwait = 0;
+#endif
 		count_one(0);
 		count_one(1);
 		do
@@ -453,6 +470,12 @@ proctype stopper()
 	mb_rare();
 	do
 	:: stopwait == 0 -> break
+#ifdef GIVE_UP
+	:: stopwait != 0 && !gave_up ->
+		gave_up = 1;
+		start();
+		goto again
+#endif
 	:: stopwait != 0 ->
 		atomic { stop_one(0); stop_one(1) }
 		preemptone(0);
@@ -468,12 +491,7 @@ proctype stopper()
 	od;
 	stopped = 1;
 	stopped = 0;
-	atomic { stopping = 0; start_one(0); start_one(1) }
-	do
-	:: atomic { run_ & 1 -> run_ = run_ & ~1; pp = 0 } handoffp(pp, OTHER)
-	:: atomic { run_ & 2 -> run_ = run_ & ~2; pp = 1 } handoffp(pp, OTHER)
-	:: !run_ -> break
-	od;
+	start();
 	stopover = 1
 }
 

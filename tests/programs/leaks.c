@@ -57,7 +57,10 @@ static urge_chan *chan_of(int i)
 
 /* ---- the graph ----------------------------------------------------------------------------- */
 
-/* With many edges and roots few are leaked; the numbers are drawn too, so there is some of everything. */
+/*
+ * With many edges and roots few are leaked; the numbers are drawn too, so there is some of
+ * everything.
+ */
 static void draw(void)
 {
 	int edges = below(60), roots = below(30);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Storms of locks, with short slices, deadlines that pass at every point, and threads of the program's own
- * among the goroutines. A lost wake-up is a storm that does not end: it runs in a child, which prints
- * all goroutines when its time is over.
+ * Storms of locks, with short slices, deadlines that pass at every point, and threads of the
+ * program's own among the goroutines. A lost wake-up is a storm that does not end: it runs in a
+ * child, which prints all goroutines when its time is over.
  */
 #include "tests/stress/seed.h"
 #include "tests/unit/child.h"

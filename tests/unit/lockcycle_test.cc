@@ -7,8 +7,8 @@
 static const char *const told = "urge: deadlock: goroutines wait for each other's mutexes\n";
 
 /*
- * Goroutine i of n locks mutex i, and when all have done so, mutex i + 1: from there on they wait for each
- * other, and for ever. A ticker runs on beside them, and the process ends in good order.
+ * Goroutine i of n locks mutex i, and when all have done so, mutex i + 1: from there on they wait
+ * for each other, and for ever. A ticker runs on beside them, and the process ends in good order.
  */
 static Outcome circle(int n, const std::function<void(urge_mutex *, int)> &lock_next)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The rwmutex: what it promises to goroutines, to threads of the program's own, and to who may not wait. */
+/*
+ * The rwmutex: what it promises to goroutines, to threads of the program's own, and to who may not
+ * wait.
+ */
 #include "tests/unit/crowd.h"
 
 TEST(RWMutex, ReadersShareAndWritersDoNot)
