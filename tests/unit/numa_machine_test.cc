@@ -503,25 +503,32 @@ TEST_F(NumaMachine, ProcessOnOneNodeHasOneNode)
 	EXPECT_EXITED(0, outcome);
 }
 
+/* So many goroutines that sleep until they are to stop, on the nodes in turn. */
+static void sleep_on_nodes(int n, std::atomic<bool> *stop, urge_waitgroup *wg)
+{
+	urge_waitgroup_add(wg, n);
+	for (int i = 0; i < n; i++) {
+		struct urge_attr attr = URGE_ATTR_INIT;
+
+		attr.node = number((uint32_t)i % sched.nnodes);
+		EXPECT_EQ(0, go(
+				     [stop, wg] {
+					     while (!*stop)
+						     urge_sleep(10 * URGE_MS);
+					     urge_waitgroup_done(wg);
+				     },
+				     &attr));
+	}
+}
+
 TEST_F(NumaMachine, StatsSayWhatIsWhere)
 {
 	EXPECT_EQ(0, run_main([] {
 			  urge_waitgroup wg = {};
 			  std::atomic<bool> stop{ false };
-			  struct urge_attr attr = URGE_ATTR_INIT;
 			  unsigned procs = 0;
 
-			  urge_waitgroup_add(&wg, 100);
-			  for (int i = 0; i < 100; i++) {
-				  attr.node = number((uint32_t)i % sched.nnodes);
-				  EXPECT_EQ(0, go(
-						       [&] {
-							       while (!stop)
-								       urge_sleep(10 * URGE_MS);
-							       urge_waitgroup_done(&wg);
-						       },
-						       &attr));
-			  }
+			  sleep_on_nodes(100, &stop, &wg);
 			  for (const auto &node : stats()) {
 				  procs += node.procs;
 				  EXPECT_GE(node.stack_pages, 1u);
@@ -555,19 +562,7 @@ TEST_F(NumaMachine, MetricsAreThoseOfEachNodeAndTheirSums)
 
 			  expect_placed(ncpus());
 			  on_every_p([] {}); /* so that each node has stacks */
-			  urge_waitgroup_add(&wg, (int)sched.nnodes);
-			  for (uint32_t node = 0; node < sched.nnodes; node++) {
-				  struct urge_attr attr = URGE_ATTR_INIT;
-
-				  attr.node = number(node);
-				  EXPECT_EQ(0, go(
-						       [&] {
-							       while (!stop)
-								       urge_sleep(10 * URGE_MS);
-							       urge_waitgroup_done(&wg);
-						       },
-						       &attr));
-			  }
+			  sleep_on_nodes((int)sched.nnodes, &stop, &wg);
 			  for (const auto &node : stats()) {
 				  std::string prefix = "/sched/nodes/" + std::to_string(node.node);
 

@@ -8,13 +8,10 @@ import (
 	"anchor/lib"
 	"bufio"
 	"errors"
-	"flag"
 	"fmt"
 	"hash/maphash"
 	"io"
 	"net"
-	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -145,26 +142,8 @@ func serve(c net.Conn) {
 }
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:7779", "listen")
-	procs := flag.Int("procs", 0, "GOMAXPROCS")
-	loops := flag.Int("loops", 0, "tight loops")
-	flag.Parse()
-	lib.Procs(*procs)
 	for i := range shards {
 		shards[i].of = map[string][]byte{}
 	}
-	l, err := net.Listen("tcp", *addr)
-	if err != nil {
-		panic(err)
-	}
-	go func() { io.Copy(io.Discard, os.Stdin); os.Exit(0) }()
-	lib.StartLoops(*loops)
-	fmt.Fprintf(os.Stderr, "READY procs=%d\n", runtime.GOMAXPROCS(0))
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			panic(err)
-		}
-		go serve(c)
-	}
+	lib.Serve("127.0.0.1:7779", serve)
 }
