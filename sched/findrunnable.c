@@ -11,6 +11,7 @@
 #include "kernelshim/clock.h"
 #include "preempt/preempt.h"
 #include "sched/allp.h"
+#include "sched/globq.h"
 #include "sched/gqueue.h"
 #include "sched/hog.h"
 #include "sched/lock.h"

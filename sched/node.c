@@ -39,6 +39,7 @@
 #include "kernelshim/vm.h"
 #include "numa/memory.h"
 #include "sched/env.h"
+#include "sched/globq.h"
 #include "sched/lock.h"
 #include "sched/m.h"
 #include "sched/p.h"
@@ -158,7 +159,7 @@ bool node_ready(struct g *gp, bool queue)
 	lock(&sched.lock);
 	pp = pidleget_on(gp->node);
 	if (!pp && queue)
-		globrunqput(gp);
+		globrunqput(gp, true);
 	unlock(&sched.lock);
 	if (pp) {
 		store_rlx_u32(&pp->expects, 1);

@@ -13,6 +13,7 @@
 #include "sched/allp.h"
 #include "sched/fatal.h"
 #include "sched/g.h"
+#include "sched/globq.h"
 #include "sched/gqueue.h"
 #include "sched/lock.h"
 #include "sched/lockedm.h"
@@ -131,7 +132,7 @@ static void give_away_goroutines(struct p *pp)
 	assert_held(&sched.lock);
 	runqdrain(pp, &q);
 	for (struct g *gp; (gp = gqueue_pop(&q)) != NULL;)
-		globrunqput(gp);
+		globrunqput(gp, false);
 }
 
 void p_counts(int change)

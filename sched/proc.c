@@ -37,6 +37,7 @@
 #include "sched/fatal.h"
 #include "sched/findrunnable.h"
 #include "sched/g.h"
+#include "sched/globq.h"
 #include "sched/gqueue.h"
 #include "sched/hog.h"
 #include "sched/latency.h"
@@ -98,16 +99,6 @@ void leave_preempted(struct m *mp)
 	__atomic_store_n(&mp->locks, 1, __ATOMIC_RELAXED);
 	gopreempt();
 	__atomic_store_n(&getm()->locks, 0, __ATOMIC_RELEASE); /* pairs with load_acq in revoke */
-}
-
-/* Those in the global queues that are no hogs. */
-static uint32_t globqsize(void)
-{
-	uint32_t n = 0;
-
-	for (uint32_t node = 0; node < sched.nnodes; node++)
-		n += load_rlx_u32(&sched.globq[node].size);
-	return n;
 }
 
 /* ---- waking threads ------------------------------------------------------------------------- */
@@ -335,70 +326,9 @@ void urge_yield(void)
 
 /* ---- queues -------------------------------------------------------------------------------- */
 
-static inline void globq_grow(struct globq *gq, uint32_t n)
-{
-	store_rlx_u32(&gq->size, load_rlx_u32(&gq->size) + n);
-}
-
-void globrunqput(struct g *gp)
-{
-	struct globq *gq = &sched.globq[many_nodes() ? gp->node : 0];
-
-	assert_held(&sched.lock);
-	gqueue_push(&gq->q, gp);
-	globq_grow(gq, 1);
-}
-
-void globrunqputbatch(struct gqueue *q, uint32_t n)
-{
-	lock(&sched.lock);
-	if (many_nodes()) {
-		for (struct g *gp; (gp = gqueue_pop(q)) != NULL;)
-			globrunqput(gp);
-	} else {
-		gqueue_append(&sched.globq[0].q, q);
-		globq_grow(&sched.globq[0], n);
-	}
-	unlock(&sched.lock);
-}
-
 uint32_t globrunqsize(void)
 {
 	return globqsize() + hogs_waiting();
-}
-
-/* How many Ps share a queue, if one on the node `from` asks: those of its node for its own queue. */
-static uint32_t sharers(uint32_t from, uint32_t node)
-{
-	uint32_t procs = (uint32_t)load_rlx_i32(&sched.gomaxprocs), here = procs;
-
-	if (many_nodes() && from == node)
-		here = numa_procs_on(&placement, node, procs);
-	return here ? here : 1; /* 0: it drains */
-}
-
-struct g *globrunqget(struct p *pp, uint32_t node, uint32_t max)
-{
-	struct globq *gq = &sched.globq[node];
-	uint32_t size = load_rlx_u32(&gq->size);
-	uint32_t n = size / sharers(pp->node, node) + 1;
-	struct g *first;
-
-	assert_held(&sched.lock);
-	n = n > size ? size : n;
-	n = n > max ? max : n;
-	n = n > RUNQ_SIZE / 2 ? RUNQ_SIZE / 2 : n;
-	if (n == 0)
-		return NULL;
-	store_rlx_u32(&gq->size, size - n);
-	if (pp->node != node) {
-		count(pp, steals, n);
-		count(pp, steals_remote, n);
-	}
-	first = gqueue_pop(&gq->q);
-	while (--n > 0)
-		runqput(pp, gqueue_pop(&gq->q));
-	return first;
 }
 
 /* Each goes home. */
@@ -411,7 +341,7 @@ static void inject_on_nodes(struct gqueue *q)
 /* The first n idle Ps get threads. */
 static void inject_on_one_node(struct gqueue *q, uint32_t n)
 {
-	globrunqputbatch(q, n);
+	globrunqputwoken(q, n);
 	while (n-- > 0 && load_rlx_u32(&sched.npidle) > 0) {
 		struct p *pp;
 

@@ -102,17 +102,11 @@ void goyield(void);
 
 /* ---- queues -------------------------------------------------------------------------------- */
 
-/* Puts gp behind its node's global queue. With sched.lock. */
-void globrunqput(struct g *gp);
-
-/* Puts q (n goroutines) behind the global queues of their nodes; takes sched.lock. */
-void globrunqputbatch(struct gqueue *q, uint32_t n);
-
-/* The same, and starts threads for them. For sysmon and others without a P. */
+/*
+ * Puts q, n goroutines that somebody without a P has woken, into the global queues of their nodes, and
+ * starts threads for them.
+ */
 void injectglist(struct gqueue *q, uint32_t n);
-
-/* One goroutine of a node's queue for pp, and up to max - 1 more into its ring. With sched.lock. */
-struct g *globrunqget(struct p *pp, uint32_t node, uint32_t max);
 
 /* All global queues together, hogs included, about. */
 uint32_t globrunqsize(void);

@@ -57,6 +57,7 @@
 
 #include "kernelshim/clock.h"
 #include "kernelshim/futex.h"
+#include "sched/globq.h"
 #include "sched/gqueue.h"
 #include "sched/node.h"
 #include "sched/proc.h"

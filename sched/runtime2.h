@@ -356,8 +356,9 @@ enum { MAX_NODES = 64, SPARE_MS = CONFIG_SPARE_MS };
 
 /* A global run queue: one for each node. */
 struct globq {
-	struct gqueue q;        /* sched.lock */
-	struct atomic_u32 size; /* sched.lock writes */
+	struct gqueue q, woken; /* sched.lock; see globq.c */
+	bool woken_turn;        /* sched.lock: the last one was of those that were woken */
+	struct atomic_u32 size; /* sched.lock writes: of both */
 } cacheline_aligned;
 
 /* Goroutines that used up their slices on a node, the longest waiting one first. See hogq.h. */

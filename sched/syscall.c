@@ -18,6 +18,7 @@
  */
 #define URGE_KEEP_ERRNO
 #include "sched/syscall.h"
+#include "sched/globq.h"
 
 #include "kernelshim/clock.h"
 #include "preempt/preempt.h"

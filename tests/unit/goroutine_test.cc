@@ -47,6 +47,50 @@ TEST(Goroutine, YieldLetsTheOthersRunInTurn)
 		  }));
 }
 
+/* Hundreds that yield fill the ring and the global queue: who is woken by a thread passes them by. */
+TEST(Goroutine, WhoIsWokenDoesNotQueueBehindThoseThatYield)
+{
+	EXPECT_EQ(0, run_main([] {
+			  std::atomic<uint64_t> yields{ 0 };
+			  std::atomic<bool> stop{ false };
+			  urge_chan *c = urge_chan_make(sizeof(uint64_t), 0);
+			  urge_waitgroup wg = {};
+			  uint64_t fewest = UINT64_MAX;
+
+			  urge_gomaxprocs(1);
+			  urge_waitgroup_add(&wg, 1000);
+			  for (int i = 0; i < 1000; i++)
+				  EXPECT_EQ(0, go([&] {
+						    while (!stop) {
+							    yields++;
+							    urge_yield();
+						    }
+						    urge_waitgroup_done(&wg);
+					    }));
+			  std::thread waker([&] {
+				  while (!stop) {
+					  uint64_t before = yields;
+
+					  urge_try_send(c, &before);
+					  usleep(1000);
+				  }
+			  });
+			  for (int i = 0; i < 50;
+			       i++) { /* a thread that loses its CPU counts more */
+				  uint64_t before = 0;
+
+				  EXPECT_EQ(0, urge_recv(c, &before));
+				  fewest = std::min(fewest, yields - before);
+			  }
+			  stop = true;
+			  waker.join();
+			  urge_waitgroup_wait(&wg);
+			  urge_chan_free(c);
+			  EXPECT_LT(fewest, 5000u);
+			  return 0;
+		  }));
+}
+
 TEST(Goroutine, NumbersAreNeverUsedTwice)
 {
 	EXPECT_EQ(0u, urge_goid());

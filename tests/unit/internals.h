@@ -18,6 +18,7 @@ extern "C" {
 #include "kernelshim/vm.h"
 #include "sched/allp.h"
 #include "sched/chan.h"
+#include "sched/globq.h"
 #include "sched/gqueue.h"
 #include "sched/hog.h"
 #include "sched/lock.h"
