@@ -5,32 +5,12 @@
  * channels are closed. Each element that was sent without an error is received exactly once; who
  * waits is woken. In a child, which prints all goroutines when its time is over.
  */
-#include "tests/stress/seed.h"
+#include "tests/stress/storm.h"
 #include "tests/unit/chans.h"
 #include <atomic>
 #include <thread>
 
-static const int64_t storm_limit = 100 * URGE_S;
-
-static void at_each_gomaxprocs(const std::function<void(uint64_t)> &storm)
-{
-	uint64_t seed = test_seed();
-
-	for (int procs : { 1, 2, 4, 8 }) {
-		Outcome outcome = in_child(
-			[&] {
-				EXPECT_EQ(0, run_main([&] {
-						  EXPECT_LE(1, urge_gomaxprocs(procs));
-						  urge_set_time_slice(50 * URGE_US);
-						  storm(seed);
-						  return 0;
-					  }));
-			},
-			storm_limit);
-
-		EXPECT_TRUE(outcome.exited(0)) << "GOMAXPROCS=" << procs << "\n" << outcome;
-	}
-}
+static const int64_t slice = 50 * URGE_US;
 
 enum { CHANS = 6, SENDERS = 12, RECEIVERS = 12, EACH = 1500 };
 
@@ -169,63 +149,70 @@ struct Storm {
 
 TEST(ChanStress, EachElementArrivesExactlyOnce)
 {
-	at_each_gomaxprocs([](uint64_t seed) { Storm(seed).run(false); });
+	storm_at_each_gomaxprocs([](uint64_t seed) { Storm(seed).run(false); }, slice);
 }
 
 TEST(ChanStress, CloseLosesNothingThatWasSent)
 {
-	at_each_gomaxprocs([](uint64_t seed) {
-		for (uint64_t i = 0; i < 5; i++)
-			Storm(seed + i).run(true);
-	});
+	storm_at_each_gomaxprocs(
+		[](uint64_t seed) {
+			for (uint64_t i = 0; i < 5; i++)
+				Storm(seed + i).run(true);
+		},
+		slice);
 }
 
 /* Goroutines that are never ready alone: pairs of selects in both directions on shared channels. */
 TEST(ChanStress, SelectsMeetSelects)
 {
-	at_each_gomaxprocs([](uint64_t seed) {
-		enum { PLAYERS = 8, ROUNDS = 2000 };
-		Chan<int> c[3];
-		std::atomic<int> sent{ 0 }, received{ 0 }, playing{ PLAYERS };
-		urge_waitgroup all = {};
+	storm_at_each_gomaxprocs(
+		[](uint64_t seed) {
+			enum { PLAYERS = 8, ROUNDS = 2000 };
+			Chan<int> c[3];
+			std::atomic<int> sent{ 0 }, received{ 0 }, playing{ PLAYERS };
+			urge_waitgroup all = {};
 
-		urge_waitgroup_add(&all, PLAYERS);
-		for (int p = 0; p < PLAYERS; p++)
-			EXPECT_EQ(
-				0, go([&, p] {
-					Random random(seed + (uint64_t)p);
+			urge_waitgroup_add(&all, PLAYERS);
+			for (int p = 0; p < PLAYERS; p++)
+				EXPECT_EQ(0, go([&, p] {
+						  Random random(seed + (uint64_t)p);
 
-					for (int i = 0; i < ROUNDS && playing == PLAYERS; i++) {
-						int out = p, in = -1;
-						struct urge_case cases[6];
-						int went;
+						  for (int i = 0; i < ROUNDS && playing == PLAYERS;
+						       i++) {
+							  int out = p, in = -1;
+							  struct urge_case cases[6];
+							  int went;
 
-						for (size_t k = 0; k < 6; k++)
-							cases[k] = { c[random.below(3)],
-								     k % 2 ? URGE_SEND : URGE_RECV,
-								     k % 2 ? &out : &in, 9 };
-						/* all the others may wait for something else */
-						went = urge_select_until(cases, 6,
-									 urge_now() + 2 * URGE_MS);
-						if (went < 0) {
-							EXPECT_EQ(-ETIMEDOUT, went);
-							continue;
-						}
-						EXPECT_EQ(0, cases[went].result);
-						if (went % 2) {
-							sent++;
-						} else {
-							EXPECT_NE(p, in);
-							received++;
-						}
-					}
-					playing--;
-					urge_waitgroup_done(&all);
-				}));
-		urge_waitgroup_wait(&all);
-		EXPECT_EQ(sent, received);
-		EXPECT_LT(0, sent);
-	});
+							  for (size_t k = 0; k < 6; k++)
+								  cases[k] = { c[random.below(3)],
+									       k % 2 ? URGE_SEND
+										     : URGE_RECV,
+									       k % 2 ? &out : &in,
+									       9 };
+							  /* all the others may wait for something else */
+							  went = urge_select_until(
+								  cases, 6,
+								  urge_now() + 2 * URGE_MS);
+							  if (went < 0) {
+								  EXPECT_EQ(-ETIMEDOUT, went);
+								  continue;
+							  }
+							  EXPECT_EQ(0, cases[went].result);
+							  if (went % 2) {
+								  sent++;
+							  } else {
+								  EXPECT_NE(p, in);
+								  received++;
+							  }
+						  }
+						  playing--;
+						  urge_waitgroup_done(&all);
+					  }));
+			urge_waitgroup_wait(&all);
+			EXPECT_EQ(sent, received);
+			EXPECT_LT(0, sent);
+		},
+		slice);
 }
 
 /* Channels that belong to the only P, threads that take them away, and more Ps that come. */

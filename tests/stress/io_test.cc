@@ -1,26 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Descriptors under stress: closed while others use them, deadlines that race with data, many peers. */
+#include "kernelshim/epoll.h"
 #include "tests/stress/seed.h"
 #include "tests/unit/child.h"
+#include "tests/unit/resources.h"
 #include <atomic>
-#include <dirent.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 namespace
 {
-
-int open_fds()
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (const struct dirent *entry = readdir(dir))
-		n += atoi(entry->d_name) < 512; /* the runtime's own are above */
-	closedir(dir);
-	return n;
-}
 
 int64_t in_us(int64_t us)
 {
@@ -97,7 +87,7 @@ struct Talk {
 TEST(IoStress, ClosedAtAnyMoment)
 {
 	uint64_t seed = test_seed();
-	int before = open_fds();
+	int before = open_fds(FD_HIGH);
 
 	EXPECT_EQ(0, run_main([=] {
 			  enum { PAIRS = 8, ROUNDS = 150 };
@@ -143,14 +133,14 @@ TEST(IoStress, ClosedAtAnyMoment)
 				 (int)talk.closed);
 			  return 0;
 		  }));
-	EXPECT_EQ(before, open_fds());
+	EXPECT_EQ(before, open_fds(FD_HIGH));
 }
 
 /* Whoever closes is one of several: exactly one of them succeeds. */
 TEST(IoStress, OneOfManyClosesSucceeds)
 {
 	EXPECT_EQ(0, run_main([] {
-			  int before = open_fds();
+			  int before = open_fds(FD_HIGH);
 
 			  urge_gomaxprocs(4);
 			  for (int round = 0; round < 1000; round++) {
@@ -181,7 +171,7 @@ TEST(IoStress, OneOfManyClosesSucceeds)
 				  EXPECT_EQ(1, others);
 				  EXPECT_EQ(0, urge_close(fd[1]));
 			  }
-			  EXPECT_EQ(before, open_fds());
+			  EXPECT_EQ(before, open_fds(FD_HIGH));
 			  return 0;
 		  }));
 }
@@ -248,7 +238,7 @@ TEST(IoStress, StormsOfDeadlines)
 TEST(IoStress, ConnectionsComeAndGo)
 {
 	uint64_t seed = test_seed();
-	int before = open_fds();
+	int before = open_fds(FD_HIGH);
 
 	EXPECT_EQ(
 		0, run_main([=] {
@@ -344,5 +334,5 @@ TEST(IoStress, ConnectionsComeAndGo)
 			EXPECT_EQ(CLIENTS * ROUNDS, served);
 			return 0;
 		}));
-	EXPECT_EQ(before, open_fds());
+	EXPECT_EQ(before, open_fds(FD_HIGH));
 }

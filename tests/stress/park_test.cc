@@ -4,32 +4,9 @@
  * once. A lost wake-up is a storm that does not end: it runs in a child, which prints all goroutines
  * when its time is over.
  */
-#include "tests/stress/seed.h"
-#include "tests/unit/child.h"
+#include "tests/stress/storm.h"
 #include <atomic>
 #include <thread>
-
-/* Long enough for a machine that does three other things. */
-static const int64_t storm_limit = 100 * URGE_S;
-
-static void storm_at_each_gomaxprocs(const std::function<void(uint64_t)> &storm)
-{
-	uint64_t seed = test_seed();
-
-	for (int procs : { 1, 2, 4, 8 }) {
-		Outcome outcome = in_child(
-			[&] {
-				EXPECT_EQ(0, run_main([&] {
-						  EXPECT_LE(1, urge_gomaxprocs(procs));
-						  storm(seed);
-						  return 0;
-					  }));
-			},
-			storm_limit);
-
-		EXPECT_TRUE(outcome.exited(0)) << "GOMAXPROCS=" << procs << "\n" << outcome;
-	}
-}
 
 /* Counts visits: each of n is to be visited once. */
 class Visits

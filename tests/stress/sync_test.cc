@@ -4,54 +4,40 @@
  * program's own among the goroutines. A lost wake-up is a storm that does not end: it runs in a
  * child, which prints all goroutines when its time is over.
  */
-#include "tests/stress/seed.h"
-#include "tests/unit/child.h"
+#include "tests/stress/storm.h"
 #include <atomic>
 #include <thread>
-
-static const int64_t storm_limit = 100 * URGE_S;
 
 /* storm(random) is run by goroutines and by threads; check() when all are through. */
 static void storm(int goroutines, int threads, const std::function<void(Random &)> &body,
 		  const std::function<void()> &check)
 {
-	uint64_t seed = test_seed();
+	storm_at_each_gomaxprocs(
+		[&](uint64_t seed) {
+			std::vector<std::thread> others;
+			urge_waitgroup wg = {};
 
-	for (int procs : { 1, 2, 4, 8 }) {
-		Outcome outcome = in_child(
-			[&] {
-				urge_set_time_slice(50 * URGE_US);
-				EXPECT_EQ(0, run_main([&] {
-						  std::vector<std::thread> others;
-						  urge_waitgroup wg = {};
+			urge_waitgroup_add(&wg, goroutines + threads);
+			for (int i = 0; i < threads; i++)
+				others.emplace_back([&, i] {
+					Random random(seed + i);
 
-						  urge_gomaxprocs(procs);
-						  urge_waitgroup_add(&wg, goroutines + threads);
-						  for (int i = 0; i < threads; i++)
-							  others.emplace_back([&, i] {
-								  Random random(seed + i);
+					body(random);
+					urge_waitgroup_done(&wg);
+				});
+			for (int i = 0; i < goroutines; i++)
+				go([&, i] {
+					Random random(seed + 100 + i);
 
-								  body(random);
-								  urge_waitgroup_done(&wg);
-							  });
-						  for (int i = 0; i < goroutines; i++)
-							  go([&, i] {
-								  Random random(seed + 100 + i);
-
-								  body(random);
-								  urge_waitgroup_done(&wg);
-							  });
-						  urge_waitgroup_wait(&wg);
-						  for (std::thread &other : others)
-							  other.join();
-						  check();
-						  return 0;
-					  }));
-			},
-			storm_limit);
-
-		EXPECT_TRUE(outcome.exited(0)) << "GOMAXPROCS=" << procs << "\n" << outcome;
-	}
+					body(random);
+					urge_waitgroup_done(&wg);
+				});
+			urge_waitgroup_wait(&wg);
+			for (std::thread &other : others)
+				other.join();
+			check();
+		},
+		50 * URGE_US);
 }
 
 static void linger(Random &random)

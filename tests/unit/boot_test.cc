@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The start of the runtime: order of the phases, environment, refusals; and calls without it. */
 #include "tests/unit/child.h"
+#include "tests/unit/resources.h"
 #include <atomic>
 #include <pthread.h>
-#include <sys/resource.h>
 #include <thread>
 
 /* urge_main under an environment; in a child, since what it prints is looked at. */
@@ -112,15 +112,6 @@ TEST(Boot, ASecondRuntimeIsRefused)
 }
 
 /* ---- what the system may refuse ------------------------------------------------------------ */
-
-static void limit(int what, rlim_t to)
-{
-	struct rlimit both;
-
-	getrlimit((__rlimit_resource)what, &both);
-	both.rlim_cur = to < both.rlim_max ? to : both.rlim_max;
-	setrlimit((__rlimit_resource)what, &both);
-}
 
 TEST(Boot, TooFewDescriptorsAreAnError)
 {

@@ -6,8 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "kernelshim/fault.h"
-
-#include <dirent.h>
+#include "tests/unit/resources.h"
 
 extern "C" {
 #include "sched/urge.h"
@@ -16,17 +15,6 @@ extern bool have_membarrier;
 
 namespace
 {
-
-int open_fds()
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
 
 struct Work {
 	urge_waitgroup wg = {};

@@ -2,10 +2,10 @@
 /* Goroutines: making, ordering, waiting, ending, and what is used again. */
 #include "tests/unit/child.h"
 #include "tests/unit/internals.h"
+#include "tests/unit/resources.h"
 #include <atomic>
 #include <climits>
 #include <set>
-#include <sys/resource.h>
 #include <thread>
 
 static void nothing(void *) {}
@@ -375,15 +375,6 @@ TEST(Stats, CountWhatHappens)
 }
 
 /* ---- a runtime short of something ---------------------------------------------------------- */
-
-static void limit(int what, rlim_t to)
-{
-	struct rlimit both;
-
-	getrlimit((__rlimit_resource)what, &both);
-	both.rlim_cur = to < both.rlim_max ? to : both.rlim_max;
-	setrlimit((__rlimit_resource)what, &both);
-}
 
 TEST(Limits, WithoutAddressSpaceSpawningFailsAndTheRestGoesOn)
 {

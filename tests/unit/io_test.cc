@@ -2,13 +2,12 @@
 /* Reading, writing, waiting and closing: pipes, sockets, files. */
 #include "kernelshim/epoll.h"
 #include "tests/unit/child.h"
+#include "tests/unit/resources.h"
 #include <arpa/inet.h>
 #include <atomic>
-#include <dirent.h>
 #include <netinet/in.h>
 #include <numeric>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/un.h>
 #include <thread>
 #include <utility>
@@ -72,18 +71,6 @@ int dial(const struct sockaddr_in &addr)
 	EXPECT_GE(fd, 0);
 	EXPECT_EQ(0, urge_connect(fd, (const struct sockaddr *)&addr, sizeof(addr)));
 	return fd;
-}
-
-/* How many descriptors the program has open: those of the runtime are numbered higher. */
-int open_fds()
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (const struct dirent *entry = readdir(dir))
-		n += atoi(entry->d_name) < FD_HIGH;
-	closedir(dir);
-	return n;
 }
 
 std::string pattern(size_t size)
@@ -557,7 +544,7 @@ TEST(Io, CloseWakesAllWhoWait)
 TEST(Io, NumbersThatAreUsedAgainServeTheirNewFile)
 {
 	EXPECT_EQ(0, run_main([] {
-			  int before = open_fds();
+			  int before = open_fds(FD_HIGH);
 
 			  for (int i = 0; i < 500; i++) {
 				  Pipe p;
@@ -589,7 +576,7 @@ TEST(Io, NumbersThatAreUsedAgainServeTheirNewFile)
 				  close(fd);
 			  }
 			  EXPECT_EQ(0, urge_close(listener));
-			  EXPECT_EQ(before, open_fds());
+			  EXPECT_EQ(before, open_fds(FD_HIGH));
 			  return 0;
 		  }));
 }
@@ -632,9 +619,8 @@ TEST(Io, AcceptWithoutDescriptorsFailsAndServesLater)
 				  int listener = listen_tcp(&addr);
 				  int client = socket(AF_INET, SOCK_STREAM, 0);
 				  std::vector<int> fill;
-				  struct rlimit limit = { 700, 700 };
 
-				  setrlimit(RLIMIT_NOFILE, &limit);
+				  limit(RLIMIT_NOFILE, 700);
 				  EXPECT_EQ(0, urge_connect(client, (struct sockaddr *)&addr,
 							    sizeof(addr)));
 				  for (int fd; (fd = dup(0)) >= 0;)
@@ -756,7 +742,7 @@ TEST(Io, ManyDescriptorsManyGoroutines)
 	EXPECT_EQ(
 		0, run_main([] {
 			enum { N = 200, ROUNDS = 50 };
-			int before = open_fds();
+			int before = open_fds(FD_HIGH);
 			std::atomic<int> done{ 0 };
 			urge_waitgroup wg = {};
 
@@ -793,7 +779,7 @@ TEST(Io, ManyDescriptorsManyGoroutines)
 				urge_waitgroup_wait(&wg);
 			}
 			EXPECT_EQ(2 * N, done);
-			EXPECT_EQ(before, open_fds());
+			EXPECT_EQ(before, open_fds(FD_HIGH));
 			return 0;
 		}));
 }

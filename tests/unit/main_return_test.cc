@@ -5,9 +5,8 @@
  */
 #include "tests/unit/child.h"
 #include "tests/unit/internals.h"
+#include "tests/unit/resources.h"
 #include <atomic>
-#include <dirent.h>
-#include <fstream>
 #include <thread>
 
 /* The promise is 100 ms; a machine that runs other things too gets this long. */
@@ -274,27 +273,6 @@ TEST(MainReturn, OneBlockedInReadOnTheCallersThreadIsAbandoned)
 
 /* ---- what is left -------------------------------------------------------------------------- */
 
-static int descriptors()
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
-static int mappings()
-{
-	std::ifstream maps("/proc/self/maps");
-	int lines = 0;
-
-	for (std::string line; std::getline(maps, line);)
-		lines++;
-	return lines;
-}
-
 static void round_of_everything()
 {
 	EXPECT_EQ(0, run_main([] {
@@ -329,12 +307,12 @@ TEST(MainReturn, NothingLeaks)
 
 			      for (int i = 0; i < 20; i++) /* libc's caches fill */
 				      round_of_everything();
-			      fds = descriptors();
+			      fds = open_fds();
 			      maps = mappings();
 			      size = procfs_status_kb("VmSize");
 			      for (int i = 0; i < 50; i++)
 				      round_of_everything();
-			      EXPECT_EQ(fds, descriptors());
+			      EXPECT_EQ(fds, open_fds());
 			      EXPECT_EQ(1, thread_count());
 			      /* libc keeps a thread's stack or arena more or less; a leak would be one a round */
 			      EXPECT_LE(mappings(), maps + 20);

@@ -2,11 +2,11 @@
 #include "kernelshim/procfs.h"
 #include "kernelshim/vm.h"
 #include "tests/unit/errno_kept.h"
+#include "tests/unit/resources.h"
 #include <algorithm>
 #include <climits>
 #include <csignal>
 #include <fcntl.h>
-#include <fstream>
 #include <string>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -22,16 +22,6 @@ static size_t resident_pages(void *addr, size_t len)
 	EXPECT_EQ(0, mincore(addr, len, pages.data()));
 	return (size_t)std::count_if(pages.begin(), pages.end(),
 				     [](unsigned char page) { return page & 1; });
-}
-
-static int mappings()
-{
-	std::ifstream maps("/proc/self/maps");
-	int lines = 0;
-
-	for (std::string line; std::getline(maps, line);)
-		lines++;
-	return lines;
 }
 
 /* Whether a system call may write one byte there: a guard must give EFAULT, not a signal. */
