@@ -24,6 +24,7 @@ static const struct workload *const workloads[] = {
 	&mem_100k_s64k_workload,
 	&mem_1m_workload,
 	&mem_1m_s64k_workload,
+	&mem_1m_floor_workload,
 	&timer_workload,
 	&timer_1s_workload,
 	&preempt_sleep_workload,

@@ -13,14 +13,20 @@
  *			second until it is within 10 % and the threads are back, 15 s at most.
  *	threads_before, threads_after	the threads at the baseline and at that moment
  *	rss_pte.s64k	rss_pte with stacks of a 64 KiB reserve instead of the default
+ *	create.floor	in a process without goroutines: what the kernel takes for N stacks of the
+ *			default reserve, a guard page and one page of contents each, asked for by as
+ *			few system calls as it allows; the twin's stacks are half a page, unguarded
  *
  * The twin is w07_mem. Its goroutines park on a channel, these in a waitgroup.
  */
 #include "bench/process.h"
 #include "bench/workloads.h"
 #include "kernelshim/atomic.h"
+#include "kernelshim/kconfig.h"
+#include "kernelshim/vm.h"
 #include "urge.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 struct memory {
@@ -149,6 +155,33 @@ static int mem_s64k(const struct bench_run *run)
 	return 0;
 }
 
+static int mem_floor(const struct bench_run *run)
+{
+	enum { SLAB = 32, STRIDE = CONFIG_DEFAULT_STACK_SIZE, SLAB_ALIGN = 2 << 20, PAGE = 4096 };
+	long count = run->workload->parameter;
+	int64_t start = urge_now();
+
+	for (long made = 0; made < count; made += SLAB) {
+		char *slab = vm_reserve((size_t)SLAB * STRIDE, SLAB_ALIGN);
+		void *guards[SLAB], *tops[SLAB];
+
+		if (!slab)
+			bench_check(-ENOMEM, "vm_reserve");
+		vm_nohugepage(slab, (size_t)SLAB * STRIDE);
+		for (int i = 0; i < SLAB; i++) {
+			guards[i] = slab + (size_t)i * STRIDE;
+			tops[i] = slab + (size_t)(i + 1) * STRIDE - PAGE;
+		}
+		vm_guard_batch(guards, SLAB, PAGE);
+		if (vm_populate_write_batch(tops, SLAB, PAGE))
+			for (int i = 0; i < SLAB; i++)
+				*(volatile char *)tops[i] = 1;
+	}
+	report(run, "create.floor", "", (double)(urge_now() - start) / (double)count,
+	       "ns/goroutine");
+	return 0;
+}
+
 #define FIGURES(n)                                                                                 \
 	n ".rss.*", n ".rss_pte.*", n ".create.*", n ".create_total.*", n ".create_again.*",       \
 		n ".create.*.cpu", n ".create_again.*.cpu", n ".release.*", n ".rss_after.*",      \
@@ -157,6 +190,7 @@ static int mem_s64k(const struct bench_run *run)
 static const char *const figures_100k[] = { FIGURES("mem.100000") };
 static const char *const figures_100k_s64k[] = { "mem.100000.rss_pte.s64k.*", NULL };
 static const char *const figures_1m[] = { FIGURES("mem.1000000") };
+static const char *const figures_1m_floor[] = { "mem.1000000.create.floor.*", NULL };
 static const char *const figures_1m_s64k[] = { "mem.1000000.rss_pte.s64k.*", NULL };
 
 #define WORKLOAD(n, text, list, function, variant)                                                 \
@@ -174,3 +208,6 @@ const struct workload mem_1m_workload =
 	WORKLOAD(1000000, "memory and time of 1,000,000 parked goroutines", figures_1m, mem, "");
 const struct workload mem_1m_s64k_workload =
 	WORKLOAD(1000000, "the same with 64 KiB stacks", figures_1m_s64k, mem_s64k, ".s64k");
+const struct workload mem_1m_floor_workload =
+	WORKLOAD(1000000, "what the kernel takes for the stacks alone", figures_1m_floor, mem_floor,
+		 ".floor");

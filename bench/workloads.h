@@ -17,7 +17,7 @@ extern const struct workload chan_workload, select_workload, ring_workload;
 extern const struct workload stw_workload;
 /* mem.c */
 extern const struct workload mem_100k_workload, mem_100k_s64k_workload;
-extern const struct workload mem_1m_workload, mem_1m_s64k_workload;
+extern const struct workload mem_1m_workload, mem_1m_s64k_workload, mem_1m_floor_workload;
 /* timer.c */
 extern const struct workload timer_workload, timer_1s_workload;
 /* preempt.c, preempt_lat.c, preempt_thr.c */
