@@ -244,8 +244,9 @@ void exit_wait_for_threads(void)
 		uint32_t strays = 0;
 
 		forEachM(count_stray, &strays);
-		/* a thread counts itself, then is no longer starting: it is in one of the two */
-		if (template_starting() == 0 && load_acq_u32(&sched.nthreads) <= 1 + strays)
+		/* a thread counts itself, then is no longer starting: it is in one of the two; or ends */
+		if (template_starting() == 0 && load_acq_u32(&sched.nthreads) <= 1 + strays &&
+		    template_ending() == 0)
 			return;
 		nap();
 	}

@@ -54,6 +54,8 @@ void template_stop(void);
 
 /* Threads that have been made and have not come up yet. */
 uint32_t template_starting(void);
+/* Threads that have counted themselves out, but may be in destructors of the program's. */
+uint32_t template_ending(void);
 
 /* There are free goroutines to be given back some time. */
 void template_reclaim(void);

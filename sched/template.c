@@ -40,12 +40,15 @@
 #include "sched/time.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 
 #define RETRY_PERIOD INT64_C(100000000)
 #define STARTING_LOOK INT64_C(200000)
+/* Of destructors; in the last one TSan gives the thread up. */
+#define ROUNDS (PTHREAD_DESTRUCTOR_ITERATIONS - IS_ENABLED(CONFIG_TSAN))
 #define ALL_SIGNALS (~(UINT64_C(3) << 31)) /* but glibc's 32 and 33 */
 
 static struct {
@@ -53,6 +56,7 @@ static struct {
 	struct p *wanting;          /* lock: Ps that wait for a thread, by link */
 	struct atomic_u32 nwanting; /* lock writes */
 	struct atomic_u32 starting; /* threads made that have not come up yet */
+	struct atomic_u32 ending;   /* threads in the program's destructors: see thread_ends */
 	struct atomic_ptr spares[SPARE_MS];
 	struct atomic_u32 failed;  /* a thread came up and could not become an M */
 	struct atomic_u32 poke;    /* futex: something to do */
@@ -61,6 +65,12 @@ static struct {
 	struct atomic_u32 up; /* futex: sysmon, reclaimer and template that run */
 	pthread_t thread, sysmon, reclaimer;
 } template = { .lock = MUTEX_INIT(RANK_TEMPLATE) };
+
+/* For all worlds, and children: a stray ends in a later world than its own, or in none. */
+static struct {
+	pthread_key_t key;
+	bool made;
+} ends;
 
 static void poke(void)
 {
@@ -232,6 +242,35 @@ static void thread_counts(void)
 	add_u32(&sched.nthreads, 1);
 }
 
+/*
+ * The end of an M's thread is in libc, which runs the destructors of what the program has made local
+ * to it; what they use may be gone when urge_main has returned, so it waits for them. A thread that has
+ * nothing else before it counts itself in template.ending, and out again in such a destructor, of a value
+ * that is set again until the last of libc's rounds. In nthreads it is no more: what the program does
+ * there may wake somebody. To join the threads was rejected: each M would have to outlive its thread,
+ * and somebody to look after the ended ones.
+ */
+static void thread_ends(void *rounds)
+{
+	uintptr_t left = (uintptr_t)rounds - 1;
+
+	if (left == 0 || pthread_setspecific(ends.key, (void *)left))
+		sub_u32(&template.ending, 1);
+}
+
+uint32_t template_ending(void)
+{
+	return load_acq_u32(&template.ending); /* pairs with sub_u32 in thread_ends */
+}
+
+static int ends_init(void)
+{
+	int err = ends.made ? 0 : pthread_key_create(&ends.key, thread_ends);
+
+	ends.made = err == 0;
+	return -err;
+}
+
 static void *mstart(void *arg)
 {
 	struct m *mp = arg;
@@ -254,7 +293,9 @@ static void *mstart(void *arg)
 		minit_undo(mp);
 	}
 	mfree(mp);
+	add_u32(&template.ending, 1); /* first: exit_wait_for_threads looks at nthreads first */
 	sub_u32(&sched.nthreads, 1);
+	thread_ends((void *)(uintptr_t)(ROUNDS + 1));
 	return NULL;
 }
 
@@ -487,6 +528,9 @@ int template_start(void)
 	store_rlx_u32(&template.stop, 0);
 	store_rlx_u32(&template.poke, 0);
 	store_rlx_u32(&template.up, 0);
+	err = ends_init();
+	if (err)
+		return err;
 	thread_sigmask(SIG_SETMASK, &all, &old); /* inherited: they take no signals */
 	err = start_sysmon();
 	if (!err) {

@@ -127,7 +127,8 @@ URGE_API void urge_timer_free(urge_timer *timer);
  * point where it parks or, if it computes in code of the program's, is interrupted; one that is
  * blocked in the kernel is left behind, and stops at its next call of this library. One that
  * computes in a library's code is waited for, and named on stderr after a second. urge_nopreempt
- * keeps nobody from being discarded. May be called again afterwards, from any thread.
+ * keeps nobody from being discarded. The destructors of what is local to the threads of the runtime
+ * are waited for too. May be called again afterwards, from any thread.
  *
  * Returns fn's result; or, with nothing run: -EBUSY when the runtime runs already, -EINVAL when fn
  * is NULL, -ENOMEM, -EAGAIN, -EMFILE or -ENFILE when the system gives no memory, threads or
