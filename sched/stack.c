@@ -85,10 +85,14 @@ static inline struct g *slab_headers(const struct slab *s)
 
 int stackinit(void)
 {
-	if (stacks.slabs)
+	if (stacks.headers && stacks.slabs)
 		return 0;
-	stacks.headers = vm_reserve((size_t)SLABS_MAX * SLAB_STACKS * sizeof(struct g), PAGE);
-	stacks.slabs = vm_reserve((size_t)SLABS_MAX * sizeof(struct slab), PAGE);
+	/* one of them may be there from an attempt that got no further */
+	if (!stacks.headers)
+		stacks.headers =
+			vm_reserve((size_t)SLABS_MAX * SLAB_STACKS * sizeof(struct g), PAGE);
+	if (!stacks.slabs)
+		stacks.slabs = vm_reserve((size_t)SLABS_MAX * sizeof(struct slab), PAGE);
 	if (!stacks.headers || !stacks.slabs)
 		return -ENOMEM;
 	store_rlx_ptr(&stacks.lo, (void *)UINTPTR_MAX);
