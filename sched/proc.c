@@ -294,9 +294,8 @@ static inline __attribute__((always_inline)) void yield(struct m *mp)
 	next = pick_next(mp);
 	if (next != &mp->g0)
 		switch_to(mp, mp->curg, next, yield_after);
-	else if (!runqempty(mp->p))
-		switch_to(mp, mp->curg, next,
-			  yield_after); /* to the tail, behind those that wait */
+	else if (mp->nextg || !runqempty(mp->p)) /* to the tail, behind those that wait */
+		switch_to(mp, mp->curg, next, yield_after);
 	else if (load_rlx_u32(&mp->p->attn) || globqsize() > 0)
 		switch_to(mp, mp->curg, next, preempt_after);
 	else if (hogs_waiting() > 0 || parkedsize() > 0)

@@ -90,7 +90,7 @@ void goqueue(struct g *gp);
 
 /*
  * Whom to switch to when the running goroutine stops: the next of this P if that needs no decision,
- * else g0.
+ * else g0, which the caller must switch to if it left somebody in m.nextg: no queue has him.
  */
 struct g *pick_next(struct m *mp);
 

@@ -127,6 +127,40 @@ TEST(OsThread, RunsNobodyElse)
 		  }));
 }
 
+/* The only one that waits is for another thread, which needs the P of the one that yields. */
+TEST(OsThread, GetsThePOfOneThatYields)
+{
+	EXPECT_EQ(0, run_main([] {
+			  std::atomic<int> received{ 0 };
+			  urge_chan *c = urge_chan_make(sizeof(int), 1);
+
+			  urge_gomaxprocs(1);
+			  EXPECT_EQ(0, go([&] {
+					    int i;
+
+					    urge_lock_os_thread();
+					    while (urge_recv(c, &i) == 0)
+						    received++;
+					    received = -1;
+				    }));
+			  for (int i = 0; i < 100; i++) {
+				  int64_t deadline = urge_now() + 10 * URGE_S;
+
+				  EXPECT_EQ(0, urge_send(c, &i));
+				  while (received <= i && urge_now() < deadline)
+					  urge_yield();
+				  if (received <= i) {
+					  ADD_FAILURE() << "lost in round " << i;
+					  break;
+				  }
+			  }
+			  urge_close_chan(c);
+			  EXPECT_TRUE(eventually([&] { return received == -1; }));
+			  urge_chan_free(c);
+			  return 0;
+		  }));
+}
+
 TEST(OsThread, EndsWithAGoroutineThatEndsLocked)
 {
 	EXPECT_EQ(0, run_main([] {
