@@ -19,7 +19,9 @@
  *
  * A wait returns when the whole word is 0, not when the counter is: a done() that saw LOCK or a
  * waiter is still going to take LOCK. For it the upper half stays above 0, also when the last waiter
- * gives up meanwhile (withdraw leaves its number there if the counter is 0).
+ * gives up meanwhile: if the counter is 0, withdraw leaves its number there, and waits until that
+ * done() has gone as well. Else an add() that comes next would look like one while somebody waits, and
+ * who waited after it would be released by the done() of the round before.
  *
  * The upper half is changed by the holder of LOCK only, so LOCK is released, with the new number, by a
  * store to that half, while others change the counter in the lower one. (As Linux's queued spinlock
@@ -169,7 +171,10 @@ static bool enqueue(struct g *gp, void *arg)
 	return true;
 }
 
-/* Its deadline has passed. If the counter is 0 somebody is going to release it: it stays counted. */
+/*
+ * Its deadline has passed. If the counter is 0 somebody is going to release it: it stays counted until
+ * then, and stays here.
+ */
 static void withdraw(struct waiter *w)
 {
 	urge_waitgroup *wg = w->wg;
@@ -185,6 +190,8 @@ static void withdraw(struct waiter *w)
 	do
 		st = load_rlx_u64(state(wg));
 	while (!cas_u64(state(wg), st, st - LOCKED - (counter(st) ? gone : 0)));
+	if (counter(st) == 0)
+		is_over(wg);
 }
 
 /* Takes a list, with LOCK: those that have not given up are appended at *end. */

@@ -141,6 +141,7 @@ holds waitgroup
 holds waitgroup WAITERS=1 DONES=3
 breaks waitgroup -- LOCK_ALTHOUGH_ZERO WITHDRAW_WITHOUT_LOCK WAKE_FIRST ZERO_IS_ENOUGH \
 	WITHDRAW_UNCOUNTS FINISH_BY_STORE RELEASE_WITHOUT_LOCK
+breaks waitgroup WAITERS=1 -- WITHDRAW_GOES_ON
 
 # Which one shows needs a full ring, an empty one, a low threshold, or the watcher.
 holds runq FILL=4 NEW=1

@@ -9,7 +9,9 @@
  * because it was over.
  *
  * Checked: no access to the word or the list after that; no waiter is woken twice, nor after it has
- * given up; everybody comes to the end; nothing stays in the word or in the list.
+ * given up; everybody comes to the end; nothing stays in the word or in the list. If the only waiter has
+ * given up, nobody who has counted down is still going to release: the next round may begin, since no
+ * wait of this one is left (with others it would be misuse).
  *
  * Memory is sequentially consistent: every access to the word but one is an atomic instruction. That
  * one, the store which releases LOCK, comes before the wake-up in program order and is a release, so
@@ -103,7 +105,11 @@ active [WAITERS] proctype waiter()
 				}
 			:: else ->
 				unlock_with(waiters)
-			fi
+			fi;
+#ifndef MUT_WITHDRAW_GOES_ON
+			atomic { is_over || counter > 0 -> touch() };
+#endif
+			assert(WAITERS > 1 || (!held && waiters == 0))
 		:: else ->
 			woken[me];
 			at_zero = true

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* WaitGroup and group: who waits for others to end. */
+#include "kernelshim/compiler.h"
 #include "tests/unit/crowd.h"
 #include <climits>
 
@@ -59,6 +60,43 @@ TEST(WaitGroup, ADeadlineAndTheLastDoneRace)
 			urge_waitgroup_done(&wg);
 		}
 	});
+}
+
+/* A deadline passes while the last one counts down: who has given up may begin the next round at once. */
+TEST(WaitGroup, AWaitThatWasGivenUpIsNotInTheNextRoundsWay)
+{
+	Outcome outcome = in_child([] {
+		in_world([] {
+			std::atomic<int> begun{ 0 };
+			std::atomic<bool> stop{ false };
+			urge_waitgroup wg = {};
+			int64_t end = soon(500 * URGE_MS);
+
+			urge_gomaxprocs(1);
+			std::thread last([&] {
+				for (unsigned round = 1; !stop; round++) {
+					while (begun != (int)round && !stop)
+						cpu_relax();
+					for (unsigned i = 0; i < round % 512; i++)
+						cpu_relax();
+					if (!stop)
+						urge_waitgroup_done(&wg);
+				}
+			});
+			while (urge_now() < end) {
+				urge_waitgroup_add(&wg, 1);
+				begun++;
+				while (urge_waitgroup_wait_until(&wg, 1) == -ETIMEDOUT) {
+					urge_waitgroup_add(&wg, 1);
+					urge_waitgroup_done(&wg);
+				}
+			}
+			stop = true;
+			last.join();
+		});
+	});
+
+	EXPECT_EXITED(0, outcome);
 }
 
 /*
