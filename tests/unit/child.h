@@ -112,6 +112,7 @@ public:
 				close(fd[0]);
 				close(fd[1]);
 			}
+			signal(SIGQUIT, SIG_DFL); /* a shell's background job inherits SIG_IGN */
 			body();
 			fflush(nullptr);
 			_exit(testing::Test::HasFailure() ? 1 : 0);
