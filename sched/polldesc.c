@@ -26,7 +26,7 @@
  *
  *	life |= CLOSING			new calls are -EBADF, and so are those who wait
  *	waits until no call is under way
- *	life |= GONE, generation++	off the epoll set
+ *	life |= GONE, no generation	off the epoll set
  *	close
  *	life = 0			(but for those who have come meanwhile, with the new file)
  *
@@ -45,6 +45,7 @@
 #include "sched/g.h"
 #include "sched/gqueue.h"
 #include "sched/lock.h"
+#include "sched/m.h"
 #include "sched/netpoll.h"
 #include "sched/stats.h"
 #include "sched/syscall.h"
@@ -55,9 +56,6 @@
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-
-/* The kernel's own limit is a million by default; a larger one is taken up to here. */
-enum { POLLDESCS_MAX = 1 << 22 };
 
 struct pollwaiter {
 	/* constant */
@@ -74,6 +72,8 @@ struct pollwaiter {
 struct polldesc *polldescs;
 uint32_t npolldescs;
 
+static struct atomic_u32 generations;
+
 static size_t table_bytes(void)
 {
 	return round_up(npolldescs * sizeof(struct polldesc), vm_page_size());
@@ -88,6 +88,8 @@ int polldescinit(void)
 		npolldescs =
 			limit.rlim_max < POLLDESCS_MAX ? (uint32_t)limit.rlim_max : POLLDESCS_MAX;
 		polldescs = vm_reserve(table_bytes(), vm_page_size());
+		if (polldescs)
+			vm_nohugepage(polldescs, table_bytes());
 	}
 	return polldescs ? 0 : -ENOMEM;
 }
@@ -95,14 +97,14 @@ int polldescinit(void)
 void polldescfini(void)
 {
 	vm_dontneed(polldescs, table_bytes());
+	pollpages_forget();
 }
 
 /* ---- the list ------------------------------------------------------------------------------ */
 
 static struct list_node *waiters(struct polldesc *pd)
 {
-	assert_held(&pd->lock);
-	if (!pd->waiters.next) /* the table begins as zeros */
+	if (!pollwaited(pd))
 		list_init(&pd->waiters);
 	return &pd->waiters;
 }
@@ -110,9 +112,11 @@ static struct list_node *waiters(struct polldesc *pd)
 /* Takes those who wait for one of the modes off the list, and into q. Returns how many. */
 static uint32_t take_waiters(struct polldesc *pd, uint32_t modes, int result, struct gqueue *q)
 {
-	struct list_node *head = waiters(pd), *next;
+	struct list_node *head = &pd->waiters, *next;
 	uint32_t n = 0;
 
+	if (!pollwaited(pd))
+		return 0;
 	for (struct list_node *at = head->next; at != head; at = next) {
 		struct pollwaiter *w = list_entry(at, struct pollwaiter, link);
 
@@ -273,7 +277,9 @@ static int enter_set(struct polldesc *pd, int fd)
 	int err;
 
 	assert_held(&pd->lock);
-	pd->generation += pd->generation + 1 == 0 ? 2 : 1; /* never 0, which events of ours have */
+	do
+		pd->generation = add_u32(&generations, 1);
+	while (pd->generation == 0);
 	store_rlx_u32(&pd->odd, 0);
 	/* the counts go on, so that there is no event that this one means */
 	store_rlx_u32(&pd->drained, load_rlx_u32(&pd->rseq) - 1);
@@ -291,6 +297,7 @@ static int open_first(struct polldesc *pd)
 	int type, err = 0;
 
 	lock(&pd->lock);
+	pollpage_use(pd);
 	if (!(load_rlx_u32(&pd->life) & (PD_OPEN | PD_FILE))) {
 		err = make_nonblocking(fd);
 		if (!err) {
@@ -305,13 +312,24 @@ static int open_first(struct polldesc *pd)
 	return err;
 }
 
-noinline int fdget_slow(struct polldesc *pd)
+/* Until its page is dropped. */
+static void wait_for_page(struct polldesc *pd)
+{
+	lock(&pd->lock);
+	unlock(&pd->lock);
+}
+
+/* life: as the caller's addition left it. */
+noinline int fdget_slow(struct polldesc *pd, uint32_t life)
 {
 	int err = 0;
 
+	while (life & PD_DROPPED) {
+		wait_for_page(pd);
+		life = add_u32(&pd->life, 1);
+	}
 	while (!err) {
-		uint32_t life = load_acq_u32(&pd->life); /* pairs with or_u32 in enter_set */
-
+		life = load_acq_u32(&pd->life); /* pairs with or_u32 in enter_set */
 		if (life & PD_GONE)
 			wait_for_close(pd, PD_CLOSED);
 		else if (life & PD_CLOSING)
@@ -342,6 +360,7 @@ int fdadopt(int fd, bool stream)
 	pd = &polldescs[fd];
 	wait_for_close(pd, PD_CLOSED);
 	lock(&pd->lock);
+	pollpage_use(pd);
 	if (and_u32(&pd->life, ~(PD_OPEN | PD_FILE)) & PD_OPEN)
 		netpollforget();
 	n = take_waiters(pd, PD_READ | PD_WRITE, -EBADF, &q);
@@ -362,6 +381,10 @@ static bool begin_close(struct polldesc *pd)
 	for (;;) {
 		uint32_t old = or_u32(&pd->life, PD_CLOSING);
 
+		if (old & PD_DROPPED) {
+			wait_for_page(pd);
+			continue;
+		}
 		if (!(old & PD_CLOSING))
 			return true;
 		if (!(old & PD_GONE))
@@ -391,17 +414,19 @@ int fdclose(int fd)
 	pd = &polldescs[fd];
 	if (!begin_close(pd))
 		return -EBADF;
+	pollpage_use(pd);
 	wake_waiters(pd, PD_READ | PD_WRITE, -EBADF);
 	wait_for_close(pd, PD_UNUSED);
 	or_u32(&pd->life, PD_GONE);
 	lock(&pd->lock);
 	life = and_u32(&pd->life, ~(PD_OPEN | PD_FILE));
-	pd->generation++;
+	pd->generation = 0;
 	unlock(&pd->lock);
 	if (life & PD_OPEN)
 		netpollclose(fd);
 	err = close_outside(fd);
 	and_u32(&pd->life, PD_REFS);
 	wake_waiters(pd, PD_CLOSED, 0);
+	template_reclaim();
 	return err;
 }

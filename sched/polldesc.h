@@ -25,7 +25,12 @@ enum {
 #define PD_FILE (UINT32_C(1) << 30)    /* epoll refuses it: calls on it block */
 #define PD_CLOSING (UINT32_C(1) << 29) /* nobody may begin a call */
 #define PD_GONE (UINT32_C(1) << 28)    /* close is under way: the number may be another file's */
-#define PD_REFS (PD_GONE - 1)
+#define PD_DROPPED                                                                                 \
+	(UINT32_C(1) << 27) /* its page goes: what is added now is void, see pollpage.c */
+#define PD_REFS (PD_DROPPED - 1)
+
+/* The kernel's own limit is a million by default; a larger one is taken up to here. */
+enum { POLLDESCS_MAX = 1 << 22 };
 
 struct polldesc {
 	/* everybody */
@@ -33,8 +38,8 @@ struct polldesc {
 	/* count events, so that one between a call's -EAGAIN and its wait is not lost */
 	struct atomic_u32 rseq, wseq;
 	struct mutex lock;
-	uint32_t
-		generation; /* lock; of the file behind the number: late events have an older one */
+	/* lock; of the file behind the number, 0: there is none. Late events have another one */
+	uint32_t generation;
 	/* constant while PD_OPEN */
 	bool socket;
 	bool stream; /* TCP: a short read has emptied it */
@@ -53,7 +58,7 @@ extern uint32_t npolldescs;
 int polldescinit(void);
 void polldescfini(void);
 
-int fdget_slow(struct polldesc *pd);
+int fdget_slow(struct polldesc *pd, uint32_t life);
 void fdput_last(struct polldesc *pd);
 
 /*
@@ -64,13 +69,15 @@ void fdput_last(struct polldesc *pd);
 static inline struct polldesc *fdget(int fd, int *err)
 {
 	struct polldesc *pd;
+	uint32_t life;
 
 	*err = -EBADF;
 	if (unlikely((uint32_t)fd >= npolldescs))
 		return NULL;
 	pd = &polldescs[fd];
-	if (unlikely((add_u32(&pd->life, 1) & (PD_OPEN | PD_CLOSING)) != PD_OPEN)) {
-		*err = fdget_slow(pd);
+	life = add_u32(&pd->life, 1);
+	if (unlikely((life & (PD_OPEN | PD_CLOSING)) != PD_OPEN)) {
+		*err = fdget_slow(pd, life);
 		if (*err)
 			return NULL;
 	}
@@ -119,5 +126,26 @@ uint32_t pollready(uint64_t data, uint32_t events, struct gqueue *q);
 
 /* Goroutines that wait for descriptors. Exact only while nobody runs. */
 uint64_t pollwaiters(void);
+
+/* Does anybody wait for this one? With its lock. */
+static inline bool pollwaited(const struct polldesc *pd)
+{
+	assert_held(&pd->lock);
+	return pd->waiters.next && !list_empty(&pd->waiters); /* the table begins as zeros */
+}
+
+/* ---- pages of the table (pollpage.c) ------------------------------------------------------- */
+
+/* Something is about to be kept in pd's page. With a call counted in life, or its lock. */
+void pollpage_use(const struct polldesc *pd);
+
+/*
+ * Gives pages of unused descriptors back. The template thread, since it is no M: it holds all locks of
+ * a page at once, and who closes a descriptor does not wait for that. True: some are to be looked at again.
+ */
+bool pollpages_reclaim(void);
+
+/* The whole table has been given back. */
+void pollpages_forget(void);
 
 #endif

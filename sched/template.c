@@ -11,7 +11,7 @@
  * thread can be made (RLIMIT_NPROC, memory), the waiting Ps become idle and their goroutines go to
  * the global queue: the runtime goes on with the Ms it has, and the template tries again later.
  *
- * It also gives memory back: the goroutines that nobody has needed for a while.
+ * It also gives memory back: goroutines and poll descriptors that nobody has needed for a while.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/template.h"
@@ -33,6 +33,7 @@
 #include "sched/m.h"
 #include "sched/node.h"
 #include "sched/p.h"
+#include "sched/polldesc.h"
 #include "sched/proc.h"
 #include "sched/runq.h"
 #include "sched/stack.h"
@@ -416,6 +417,7 @@ static void *template_main(void *unused)
 				more = pidle_purge();
 				more = gfree_reclaim() || more;
 				more = stack_scrub_idle() || more;
+				more = pollpages_reclaim() || more;
 				if (more)
 					store_rlx_u32(&template.reclaim, 1);
 				next = now + reclaim_period;

@@ -4,11 +4,12 @@
 
 usage: faults.py [--long] NAME...
 
-NAME is echo, httpd or kv. --long also waits until the memory of many connections has come back,
-half a minute for each. Exit status 77, with the reason as the last line, when a program is missing.
-The environment has URGE_BUILD, the build directory.
+NAME is echo, httpd or kv. The first one gets thousands of idle peers, with --long each of them.
+Exit status 77, with the reason as the last line, when a program is missing. The environment has
+URGE_BUILD, the build directory.
 """
 
+import contextlib
 import os
 import random
 import resource
@@ -48,15 +49,17 @@ def raise_limit():
     return n
 
 
-def many_idle(name, n, wait_for_memory):
+@contextlib.contextmanager
+def many_idle(name, n):
     """
-    A peer is served beside n idle ones; what those have taken comes back when they are gone, but for
-    the 64 bytes of each descriptor number that was ever used.
+    A peer is served beside n idle ones; what those have taken comes back when they are gone. That
+    takes a while, so its end is waited for after whatever is done meanwhile.
     """
     request = REQUESTS[name]
     with Server(name, "--idle-timeout", "0") as server:
         size = answer_size(server, request)
-        sockets, memory = server.sockets(), server.status("VmRSS")
+        eventually(lambda: server.sockets() == 1, "no socket remains but the listener")
+        files, memory = sorted(server.descriptors()), server.status("VmRSS")
         peers = []
         for _ in range(n):
             peers.append(server.connect())
@@ -71,13 +74,13 @@ def many_idle(name, n, wait_for_memory):
         check(server.status("Threads") < 20, f"{server.status('Threads')} threads")
         for peer in peers:
             peer.close()
-        eventually(lambda: server.sockets() <= sockets, f"more than {sockets} sockets remain")
+        eventually(lambda: sorted(server.descriptors()) == files, f"only {files} remain open")
         begin = time.monotonic()
-        if wait_for_memory:
-            eventually(lambda: server.status("VmRSS") <= 1.2 * memory,
-                       f"{memory} KiB before, {used} with {n} connections, not back")
-            print(f"{name}: {memory} KiB before, {used} with {n} connections, "
-                  f"{server.status('VmRSS')} after {time.monotonic() - begin:.0f} s")
+        yield
+        eventually(lambda: server.status("VmRSS") <= 1.2 * memory,
+                   f"{memory} KiB before, {used} with {n} connections, not back")
+        print(f"{name}: {memory} KiB before, {used} with {n} connections, "
+              f"{server.status('VmRSS')} after {time.monotonic() - begin:.0f} s")
 
 
 def sysmon_ms(server):
@@ -194,15 +197,16 @@ def main(arguments):
         with Server(arguments[1]) as server:
             converse(arguments[1], server, lambda number: server.connect())
         return
-    wait_for_memory = arguments[0] == "--long"
+    each = arguments[0] == "--long"
+    names = arguments[each:]
     n = raise_limit()
     idle_peers_cost_sysmon_nothing(n)
-    for name in arguments[wait_for_memory:]:
-        delays(name)
-        if wait_for_memory or name == arguments[0]:
-            many_idle(name, n, False)
-        if wait_for_memory:
-            many_idle(name, min(n, IDLE // 2), True)
+    with many_idle(names[0], n):
+        for name in names:
+            delays(name)
+    for name in names[1:] if each else []:
+        with many_idle(name, n):
+            pass
     print(f"{checks[0]} checks")
 
 

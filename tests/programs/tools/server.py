@@ -66,16 +66,20 @@ class Server:
         s.settimeout(PATIENCE)
         return s
 
-    def sockets(self):
-        """How many it has open."""
+    def descriptors(self):
+        """What it has open, but for what the runtime reads of its threads in /proc."""
         folder = f"/proc/{self.process.pid}/fd"
-        count = 0
+        files = []
         for fd in os.listdir(folder):
             try:
-                count += os.readlink(f"{folder}/{fd}").startswith("socket:")
+                files.append(os.readlink(f"{folder}/{fd}"))
             except FileNotFoundError:
                 pass  # closed meanwhile
-        return count
+        return [file for file in files if not file.startswith("/proc/")]
+
+    def sockets(self):
+        """How many of them are sockets."""
+        return sum(file.startswith("socket:") for file in self.descriptors())
 
     def status(self, field):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
