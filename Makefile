@@ -63,7 +63,7 @@ TEST_CONFIGS ?=
 AUTO_CONF := $(BUILD)/include/auto.conf
 KCONFIG_TOOL := $(PYTHON) .ci/kconfig
 
-without-config := help clean deps deps-% menuconfig olddefconfig savedefconfig uninstall arm64 \
+without-config := help clean deps deps-% menuconfig olddefconfig savedefconfig uninstall test-arm64 \
 	format check-format check-includes check-shell
 ifneq ($(filter-out $(without-config),$(or $(MAKECMDGOALS),all)),)
 include $(AUTO_CONF)
@@ -330,7 +330,7 @@ test-numa: $(UNIT_TESTS) | deps-run deps-test
 CHECKS := format includes signal shell tidy
 STYLED = $(shell find kernelshim numa sched preempt tests bench examples -name peers -prune -o \
 	-name '*.[ch]' -print -o -name '*.cc' -print)
-SCRIPTS = $(shell grep -lE '^\#!/bin/(ba)?sh' .ci/* bench/blocking $$(find tests bench examples -name '*.sh' -o -name make -o -name init))
+SCRIPTS = $(shell grep -lE '^\#!/bin/(ba)?sh' .ci/* bench/blocking $$(find tests bench examples -name '*.sh' -o -name make -o -name init -o -name run))
 
 .PHONY: check $(CHECKS:%=check-%)
 check: | deps-check
@@ -398,15 +398,11 @@ deps:
 $(DEPS_GROUPS:%=deps-%): deps-%:
 	@.ci/deps $*
 
-# kernelshim is what knows the processor. The headers of liburcu and libnuma are the same for both.
-.PHONY: arm64 arm64-objects
-CROSS := aarch64-linux-gnu-
-arm64:
-	@if ! command -v $(CROSS)gcc >/dev/null; then \
-		echo 'arm64 needs a cross compiler: sudo apt-get install gcc-aarch64-linux-gnu'; exit 1; fi
-	@$(MAKE) BUILD=$(BUILD)/arm64 CC=$(CROSS)gcc arm64-objects \
-		CFLAGS='$(CFLAGS) -idirafter /usr/include/$(shell $(CC) -dumpmachine) -idirafter /usr/include'
-arm64-objects: $(filter $(BUILD)/kernelshim/%,$(LIB_OBJECTS))
+# ONLY: the programs, below BUILD, that tests/arm64/run wants to be built.
+.PHONY: test-arm64 arm64-programs
+test-arm64:
+	+@tests/arm64/run build/arm64
+arm64-programs: $(ONLY:%=$(BUILD)/%)
 
 .PHONY: clean help
 clean:
@@ -421,6 +417,7 @@ help:
 	@echo '  test-resize     GOMAXPROCS flips at 1 kHz, MINUTES=1 under each kind of work'
 	@echo '  test-faults     servers with 10,000 idle peers, on a bad network, and what they keep'
 	@echo '  test-numa       tests in guests with 2 and 4 memory nodes, under QEMU'
+	@echo '  test-arm64      programs compiled for arm64, in QEMU'\''s user emulation'
 	@echo '  check           $(CHECKS); each alone as check-NAME'
 	@echo '  format          rewrite the sources as check-format wants them'
 	@echo '  bench           the benchmarks'
@@ -428,7 +425,6 @@ help:
 	@echo '  deps            install the missing Debian packages'
 	@echo '  menuconfig      change the configuration; olddefconfig repairs it after an update,'
 	@echo '                  savedefconfig writes what differs from the defaults'
-	@echo '  arm64           cross-compile kernelshim'
 	@echo '  clean           remove the build directory'
 	@echo 'Variables'
 	@echo '  DEFCONFIG=asan  build tests/configs/asan.config in build/asan; CONFIG=FILE likewise'

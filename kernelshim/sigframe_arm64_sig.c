@@ -215,7 +215,9 @@ void sigframe_inject_call_sig(void *ucontext, void (*target)(void))
 	ucontext_t *uc = (ucontext_t *)ucontext;
 	const struct kernel_frame *frame = container_of(uc, struct kernel_frame, uc);
 	size_t bytes = round_up(frame_end(uc) - (uintptr_t)frame, 16);
-	struct kernel_frame *copy = (struct kernel_frame *)((uc->uc_mcontext.sp & ~15ULL) - bytes);
+	/* a whole struct, though it ends in unused bytes: QEMU reads all of it */
+	size_t room = bytes > sizeof(*frame) ? bytes : round_up(sizeof(*frame), 16);
+	struct kernel_frame *copy = (struct kernel_frame *)((uc->uc_mcontext.sp & ~15ULL) - room);
 	struct extra_context *extra;
 
 	for (size_t i = 0; i < bytes / sizeof(uint64_t); i++)

@@ -52,7 +52,7 @@ static void first_or_wait(void)
 	if (__atomic_load_n(&dumper, __ATOMIC_RELAXED) == tid)
 		sys_call1(SYS_exit_group, EXIT_STATUS);
 	for (;;)
-		sys_call0(SYS_pause);
+		sys_call4(SYS_ppoll, 0, 0, 0, 0); /* for ever */
 }
 
 _Noreturn static void die(const void *interrupted)
