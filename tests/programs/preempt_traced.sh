@@ -15,9 +15,11 @@ failed=0
 "$tools/run.sh" internal/preempt_profiled || failed=1
 
 if command -v gdb >/dev/null; then
-	HOLD=2 "$program" </dev/null >"$scratch/output" 2>&1 &
+	exec {running}> >(exec "$program" hold >"$scratch/output" 2>&1)
 	pid=$!
-	sleep 0.2
+	until grep -qs '^urge-m' /proc/$pid/task/*/comm || ! kill -0 $pid 2>/dev/null; do
+		sleep 0.01
+	done
 	for ((i = 0; i < 2; i++)); do
 		timeout -k 5 60 gdb -nx -batch -p $pid -ex 'thread apply all bt' -ex detach \
 			</dev/null >"$scratch/gdb" 2>&1
@@ -28,6 +30,7 @@ if command -v gdb >/dev/null; then
 			failed=1
 		fi
 	done
+	exec {running}>&-
 	if ! wait $pid; then
 		cat "$scratch/output"
 		failed=1
@@ -38,14 +41,16 @@ else
 	echo 'gdb is not installed: without it'
 fi
 
-# Only a few samples find a thread in the runtime: it is tried again if there is none.
-for ((i = 0; i < 3; i++)); do
+# Only a few samples find a thread in the runtime, one or two a second where others need the processors
+# too: it is tried again, for longer, if there is none.
+all=0
+for ((seconds = 1; all == 0 && seconds <= 32; seconds *= 2)); do
 	if ! command -v perf >/dev/null; then
 		echo 'perf (linux-perf) is not installed: without it'
 		break
 	fi
-	if ! HOLD=1 perf record -q -e cpu-clock:u -F 2000 --call-graph dwarf,8192 \
-		-o "$scratch/data" "$program" </dev/null >"$scratch/output" 2>&1; then
+	if ! sleep $seconds | perf record -q -e cpu-clock:u -F 2000 --call-graph dwarf,8192 \
+		-o "$scratch/data" "$program" hold >"$scratch/output" 2>&1; then
 		echo "perf may not record here, left out: $(head -n 1 "$scratch/output")"
 		break
 	fi
@@ -64,7 +69,6 @@ for ((i = 0; i < 3; i++)); do
 		sort "$scratch/walks" | uniq -c
 		failed=1
 	fi
-	((all == 0)) || break
 done
-((i < 3)) || failed=1
+((all > 0 || seconds <= 32)) || failed=1
 exit $failed

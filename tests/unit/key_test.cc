@@ -133,20 +133,23 @@ TEST(Key, MisuseIsAnError)
 		  }));
 }
 
+/* In a child, since none is ever given back. */
 TEST(Key, ThereAreOnlySoMany)
 {
-	std::atomic<int> made{ 0 };
-	std::thread threads[4];
+	EXPECT_EXITED(0, in_child([] {
+			      std::atomic<int> made{ 0 };
+			      std::thread threads[4];
 
-	for (auto &thread : threads)
-		thread = std::thread([&] {
-			urge_key key;
+			      for (auto &thread : threads)
+				      thread = std::thread([&] {
+					      urge_key key;
 
-			while (urge_key_create(&key, nullptr) == 0)
-				made++;
-		});
-	for (auto &thread : threads)
-		thread.join();
-	EXPECT_GT(made, 0);
-	EXPECT_LE(made, URGE_KEYS_MAX);
+					      while (urge_key_create(&key, nullptr) == 0)
+						      made++;
+				      });
+			      for (auto &thread : threads)
+				      thread.join();
+			      EXPECT_GT(made, 0);
+			      EXPECT_LE(made, URGE_KEYS_MAX);
+		      }));
 }

@@ -110,6 +110,11 @@ TEST(MainReturn, LocksOnWhichTheDiscardedWaitedServeTheNextRun)
 	static urge_sem sem;
 	static urge_waitgroup never;
 
+	mutex = of_cond = {};
+	rwmutex = {};
+	cond = {};
+	sem = {};
+	never = {};
 	for (int round = 0; round < 5; round++)
 		EXPECT_EQ(0, run_main([&] {
 				  std::atomic<int> waiting{ 0 }, through{ 0 };

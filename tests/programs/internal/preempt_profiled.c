@@ -8,8 +8,9 @@
  *	- a walk that begins in the runtime below asyncpreempt goes on to the interrupted function,
  *	  its callers and the goroutine's first frame, and ends there
  *
- * WALKS (10): of the last kind for each way to walk. HOLD=SECONDS: no profiler, just the loops for so
- * long, for one from outside.
+ * Usage: preempt_profiled [hold]
+ * WALKS (10): of the last kind for each way to walk. hold: no profiler, just the loops until the standard
+ * input ends, for one from outside.
  */
 #include "tests/programs/check.h"
 
@@ -225,7 +226,10 @@ static void direct(void)
 
 static void hold(void)
 {
-	doze((int64_t)env_number("HOLD", 0) * URGE_S);
+	char c;
+
+	while (read(0, &c, 1) > 0)
+		;
 	STORE(stop, 1);
 }
 
@@ -241,8 +245,9 @@ static void print_walker(struct walker *walker)
 	backtrace_symbols_fd(walker->bad_frames, walker->bad_n, 1);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	bool held = argc > 1 && !strcmp(argv[1], "hold");
 	struct urge_stats before;
 	void *frames[4];
 
@@ -254,7 +259,7 @@ int main(void)
 	else
 		printf("libunwind (libunwind8) is not installed: without it\n");
 	urge_stats_read(&before);
-	run_both(start, getenv("HOLD") ? hold : direct);
+	run_both(start, held ? hold : direct);
 	printf("%u samples\n", samples);
 	for (uint32_t i = 0; i < nwalkers; i++)
 		print_walker(&walkers[i]);
