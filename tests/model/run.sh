@@ -18,7 +18,7 @@ set -u
 models=$(cd "$(dirname "$0")" && pwd)
 scratch=${1:-$models/../../build/tests/model}
 jobs=2
-seconds=80		# for one case
+seconds=80		# of CPU time, for one case
 megabytes=1000		# the same
 
 if ! command -v spin >/dev/null; then
@@ -65,7 +65,7 @@ check()
 		echo "FAILED $what: $(tail -n 1 out)"
 		return
 	}
-	timeout "$seconds" ./pan -m200000 >out 2>&1
+	(ulimit -t "$seconds" && exec ./pan -m200000) >out 2>&1
 	if [ "$mutation" = - ]; then
 		problem=$(why_not_complete)
 		if [ -z "$problem" ]; then
