@@ -27,9 +27,8 @@
 #include "sched/runtime2.h"
 #include "sched/sysmon.h"
 
-#define PERIOD INT64_C(1000000000)
-
 struct atomic_u32 maxprocs_mode;
+int64_t maxprocs_period = INT64_C(1000000000);
 int (*maxprocs_cpus)(void) = thread_affinity_count;
 
 static struct cgroup_mount cgroup; /* constant after boot */
@@ -56,7 +55,7 @@ int maxprocs_init(void)
 		n = maxprocs_granted();
 	store_rlx_u32(&maxprocs_mode,
 		      fixed || !debugvars.updatemaxprocs ? MAXPROCS_FIXED : MAXPROCS_SYSTEM);
-	store_rlx_i64(&next, nanotime() + PERIOD);
+	store_rlx_i64(&next, nanotime() + maxprocs_period);
 	low = 0;
 	return n;
 }
@@ -95,7 +94,7 @@ int64_t maxprocs_tick(int64_t now)
 	case MAXPROCS_SYSTEM:
 		if (now >= load_rlx_i64(&next)) {
 			look();
-			store_rlx_i64(&next, now + PERIOD);
+			store_rlx_i64(&next, now + maxprocs_period);
 		}
 		break;
 	case MAXPROCS_AUTO:

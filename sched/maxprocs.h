@@ -17,6 +17,9 @@ enum maxprocs_mode {
 /* procresize_lock writes once the world runs. */
 extern struct atomic_u32 maxprocs_mode;
 
+/* ns from one look at the system to the next; tests shorten it, while no world runs. */
+extern int64_t maxprocs_period;
+
 /* How many CPUs the process has. For tests. */
 extern int (*maxprocs_cpus)(void);
 
@@ -27,7 +30,7 @@ int maxprocs_granted(void);
 int maxprocs_init(void);
 
 /*
- * sysmon, at each look: looks at the system if a second has passed. Returns when to look again,
+ * sysmon, at each look: looks at the system if a period has passed. Returns when to look again,
  * INT64_MAX for not before somebody is busy.
  */
 int64_t maxprocs_tick(int64_t now);

@@ -54,14 +54,17 @@ public:
 			;
 	}
 
-	/* Other Ps come and go: thieves are there in turns, between two changes of sharing. */
+	/*
+	 * Other Ps come and go: thieves are there in turns, between two changes of sharing, until they
+	 * have stolen in so many visits. Where others need the processors too many visits end before.
+	 */
 	void run_with_visits(int visits)
 	{
 		std::thread visitors([this, visits] {
 			Random random(seed + 1);
 			uint64_t before;
 
-			for (int i = 0; i < visits; i++) {
+			for (int i = 0; i < 4 * visits && visited < visits; i++) {
 				store_rel_u32(&sched.sharing, 2 * (uint32_t)i + 1);
 				before = stolen;
 				for (int looks = 0; looks < 20000 && stolen < before + 3; looks++)
@@ -207,7 +210,7 @@ TEST(RunqStress, OtherPsComeAndGo)
 {
 	Arena arena(test_seed(), 1);
 
-	arena.run_with_visits(20000);
+	arena.run_with_visits(5000);
 	EXPECT_EQ(0u, arena.wrong);
 	EXPECT_EQ(arena.put, arena.got);
 	EXPECT_GT(arena.visited, 1000) << "visits that stole";

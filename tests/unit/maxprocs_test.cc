@@ -17,15 +17,18 @@ extern "C" {
 
 static std::atomic<int> fake_cpus{ 8 };
 
-/* A machine with fake_cpus CPUs, and a quota. */
+/* A machine with fake_cpus CPUs, and a quota; looked at more often than others. */
 class Maxprocs : public testing::Test
 {
 protected:
+	static const int64_t PERIOD = 100 * URGE_MS;
+
 	void SetUp() override
 	{
 		unsetenv("GOMAXPROCS");
 		procfs_set_root(tree.path.c_str());
 		maxprocs_cpus = [] { return fake_cpus.load(); };
+		maxprocs_period = PERIOD;
 		fake_cpus = 8;
 		tree.write("/proc/self/mountinfo",
 			   "40 26 0:30 / /cg rw,nosuid - cgroup2 cgroup2 rw\n");
@@ -37,6 +40,7 @@ protected:
 		unsetenv("URGEDEBUG");
 		procfs_set_root(nullptr);
 		maxprocs_cpus = thread_affinity_count;
+		maxprocs_period = URGE_S;
 	}
 	void quota(const std::string &text) { tree.write("/cg/app/cpu.max", text + " 100000\n"); }
 
@@ -123,7 +127,7 @@ TEST_F(Maxprocs, AnExplicitNumberEndsIt)
 			  quota("300000");
 			  for (int i = 0; i < 25; i++) {
 				  EXPECT_EQ(6, urge_gomaxprocs(0));
-				  urge_sleep(100 * URGE_MS);
+				  urge_sleep(PERIOD / 10);
 			  }
 			  return 0;
 		  }));
@@ -141,7 +145,7 @@ TEST_F(Maxprocs, SoDoTheEnvironmentAndTheSwitch)
 					  fake_cpus = 3;
 					  for (int i = 0; i < 25; i++) {
 						  EXPECT_EQ(n, urge_gomaxprocs(0));
-						  urge_sleep(100 * URGE_MS);
+						  urge_sleep(PERIOD / 10);
 					  }
 					  return 0;
 				  }));
@@ -154,9 +158,9 @@ TEST_F(Maxprocs, SoDoTheEnvironmentAndTheSwitch)
 TEST_F(Maxprocs, SeesWhatChangedWhileAllWereAsleep)
 {
 	EXPECT_EQ(0, run_main([&] {
-			  urge_sleep(1500 * URGE_MS);
+			  urge_sleep(3 * PERIOD / 2);
 			  fake_cpus = 12;
-			  urge_sleep(1500 * URGE_MS);
+			  urge_sleep(3 * PERIOD / 2);
 			  EXPECT_TRUE(becomes(12));
 			  return 0;
 		  }));
