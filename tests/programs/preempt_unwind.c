@@ -32,7 +32,10 @@ static void looper(void *unused)
 	urge_waitgroup_done(&done);
 }
 
-/* One P: when this goroutine runs again, the loop does not. */
+/*
+ * One P: when this goroutine runs again, the loop does not. It would while the dump waits for a page of
+ * its file, if the world were not stopped.
+ */
 static int start(void *unused)
 {
 	uint64_t before;
@@ -46,7 +49,9 @@ static int start(void *unused)
 	while (injected() == before)
 		urge_sleep(URGE_MS);
 	fflush(stdout);
+	urge_stop_the_world("to look at the stack of a loop");
 	urge_dump(1);
+	urge_start_the_world();
 	STORE(stop, 1);
 	urge_waitgroup_wait(&done);
 	return 0;
