@@ -23,6 +23,7 @@
 #include "sched/polldesc.h"
 #include "sched/proc.h"
 #include "sched/runq.h"
+#include "sched/sysmon.h"
 #include "sched/template.h"
 #include "sched/time.h"
 
@@ -35,16 +36,16 @@ enum {
 
 /*
  * It found work: the next one may spin, if there is more. Whoever submitted work while this one
- * spun has woken nobody; after the barrier that work can be seen. (Go starts the next one unseen: a
- * thread woken in vain for each timer.)
+ * spun has woken nobody, nor told sysmon, since a P was idle then; after the barrier that work can be
+ * seen. If no P is idle any more, and sysmon watches, it watches over that work too: it lowers
+ * sysmon_watching before a last look of its own. (Go starts the next one unseen: a thread woken in vain
+ * for each timer; its sysmon needs not be told.)
  */
 static void resetspinning(struct m *mp)
 {
 	mp->spinning = false;
 	sub_u32(&sched.nmspinning, 1);
-	if (load_rlx_u32(&sched.npidle) == 0)
-		wakep();
-	else
+	if (load_rlx_u32(&sched.npidle) != 0 || load_rlx_u32(&sysmon_watching) < WATCH_ALL)
 		idle_p_look();
 }
 

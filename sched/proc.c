@@ -398,8 +398,12 @@ bool anyone_waits(void)
 void idle_p_look(void)
 {
 	mb_rare(); /* pairs with mb_frequent in wakep */
-	if (anyone_waits())
-		wakep();
+	if (!anyone_waits())
+		return;
+	if (load_rlx_u32(&sched.npidle) != 0)
+		wakep_slow(getm());
+	else
+		sysmon_watch(WATCH_ALL); /* for an M in the scheduler too: it runs somebody else */
 }
 
 void schedule_loop(void)

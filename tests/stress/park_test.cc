@@ -203,6 +203,69 @@ TEST(Park, SleepersBesideYieldersAllWake)
 	});
 }
 
+/*
+ * A thread that was started for a wake-up finds an expired timer first. If that one and the waker run
+ * loops, whom it was started for waits until sysmon ends a slice, and has to be told to.
+ */
+TEST(Park, WhoWaitsBehindLoopsIsWatched)
+{
+	EXPECT_EQ(0, run_main([] {
+			  const int64_t end = urge_now() + 2 * URGE_S;
+			  Random random(test_seed());
+			  std::atomic<int64_t> due{ 0 };
+			  std::atomic<int> round{ 0 }, woken{ 0 }, ended{ 0 };
+			  urge_chan *c = urge_chan_make(sizeof(int), 0);
+			  urge_waitgroup others = {};
+			  auto loop = [&] {
+				  int64_t lost = due + 10 * URGE_S;
+
+				  while (woken != round && urge_now() < lost)
+					  ;
+			  };
+
+			  urge_gomaxprocs(2);
+			  urge_set_time_slice(URGE_MS);
+			  urge_waitgroup_add(&others, 2);
+			  EXPECT_EQ(0, go([&] {
+					    for (int i; urge_recv(c, &i) == 0;)
+						    woken = i;
+					    urge_waitgroup_done(&others);
+				    }));
+			  EXPECT_EQ(0, go([&] {
+					    while (round >= 0) {
+						    while (ended == round)
+							    urge_sleep(50 * URGE_US);
+						    urge_sleep_until(due);
+						    loop();
+						    ended = (int)round;
+					    }
+					    urge_waitgroup_done(&others);
+				    }));
+			  while (woken == round && urge_now() < end) {
+				  int i = round + 1;
+				  int64_t start;
+
+				  due = urge_now() + 600 * URGE_US;
+				  round = i;
+				  urge_sleep(200 * URGE_US);
+				  start = due + 20 * URGE_US - random.below(100) * URGE_US;
+				  while (urge_now() < start)
+					  ;
+				  EXPECT_EQ(0, urge_send(c, &i));
+				  loop();
+				  EXPECT_EQ(i, woken) << "it waited for 10 seconds";
+				  EXPECT_TRUE(eventually([&] { return ended == i; }));
+			  }
+			  woken = -1;
+			  round = -1;
+			  urge_close_chan(c);
+			  urge_waitgroup_wait(&others);
+			  urge_chan_free(c);
+			  urge_set_time_slice(10 * URGE_MS);
+			  return 0;
+		  }));
+}
+
 /* All Ps go idle and come back, again and again: the deadlock verdict and netpoll in between. */
 TEST(Park, IdleAndBackAThousandTimes)
 {
