@@ -15,9 +15,14 @@
  *	send; signal_sent = now			sent? then let it come
  *
  * Either the sender sees the call, or the caller the request. What has been sent is delivered when
- * any system call returns. Both barriers are full ones: were the caller's the free half of an
- * asymmetric pair, each signal would interrupt all processors, to spare a call to the kernel the
- * price of one locked instruction.
+ * any system call returns.
+ *
+ * While it is being sent the word is the sender's: others don't send, and the handler, which a former
+ * signal may start at any time, only adds that it was there (SIGNAL_HANDLED). The sender ends it in
+ * every case, or the caller waits for ever.
+ *
+ * Both barriers are full ones: were the caller's the free half of an asymmetric pair, each signal
+ * would interrupt all processors, to spare a call to the kernel the price of one locked instruction.
  */
 #define URGE_KEEP_ERRNO
 #include "preempt/preempt.h"
@@ -36,6 +41,13 @@
 struct preempt_counters preempt_counters;
 struct timehist preempt_latency[WAYS];
 
+/* The sender's last step: what is pending from now on, and what, if one was handled meanwhile. */
+static void sending_ends(struct m *mp, int64_t now, int64_t pending, int64_t if_handled)
+{
+	if (!cas_i64(&mp->signal_sent, now | SIGNAL_BEING_SENT, pending))
+		store_rel_i64(&mp->signal_sent, if_handled); /* pairs with preempt_wait_out */
+}
+
 /* why: 0, SIGNAL_SEEN_RUNNING, or SIGNAL_EVEN_IN_CALL. */
 static void signalM(struct m *mp, int64_t why)
 {
@@ -45,28 +57,27 @@ static void signalM(struct m *mp, int64_t why)
 	int64_t sent = load_rlx_i64(&mp->signal_sent);
 	int err;
 
-	if (tid == 0 || (sent != 0 && now - sent < 2 * load_rlx_i64(&time_slice)))
+	if (tid == 0 || sent & SIGNAL_BEING_SENT ||
+	    (sent != 0 && now - sent < 2 * load_rlx_i64(&time_slice)))
 		return;
 	if (!cas_i64(&mp->signal_sent, sent, now | SIGNAL_BEING_SENT))
 		return;
 	if (!(why & SIGNAL_EVEN_IN_CALL) && __atomic_load_n(&mp->incall, __ATOMIC_RELAXED)) {
-		cas_i64(&mp->signal_sent, now | SIGNAL_BEING_SENT, 0);
+		sending_ends(mp, now, sent, 0);
 		return;
 	}
 	add_u64(&preempt_counters.requests, 1);
 	trace_about(__atomic_load_n(&mp->p, __ATOMIC_RELAXED), TRACE_PREEMPT_REQUEST, 0, mp->id);
 	err = thread_sigqueue((int)tid, CONFIG_PREEMPT_SIGNAL, generation << 32 | mp->id);
 	if (err) /* the thread is gone */
-		store_rlx_i64(&mp->signal_sent, 0);
-	else if (!cas_i64(&mp->signal_sent, now | SIGNAL_BEING_SENT, now))
-		/* handled meanwhile; but if it was sent again, then perhaps the former one was */
-		store_rlx_i64(&mp->signal_sent, sent ? now : 0);
+		sending_ends(mp, now, 0, 0);
+	else /* if one was handled meanwhile, and it was sent again, then perhaps the former one was */
+		sending_ends(mp, now, now, sent ? now : 0);
 }
 
 void preempt_wait_out(const struct m *mp)
 {
-	while (load_acq_i64(&mp->signal_sent) &
-	       SIGNAL_BEING_SENT) /* pairs with the CAS in signalM */
+	while (load_acq_i64(&mp->signal_sent) & SIGNAL_BEING_SENT) /* pairs with sending_ends */
 		sys_call0(SYS_sched_yield);
 	if (load_rlx_i64(&mp->signal_sent) != 0)
 		sys_call0(SYS_sched_yield); /* it comes on the way out of the kernel */

@@ -16,6 +16,7 @@ extern "C" {
 #include "kernelshim/procfs.h"
 #include "kernelshim/thread.h"
 #include "kernelshim/vm.h"
+#include "preempt/preempt.h"
 #include "sched/allp.h"
 #include "sched/chan.h"
 #include "sched/globq.h"
