@@ -2,12 +2,21 @@
 /*
  * The global run queues.
  *
- * Who finds no room in a P's ring comes here, who was preempted, and who was woken by somebody without a
- * P: sysmon for a timer or a descriptor, a thread of the program's. A P whose ring is never empty takes
- * one from here at every 61st tick, so behind hundreds of goroutines that only yield one more
- * would wait for tens of milliseconds. Those that were woken have a line of their own, and the two
- * take turns: neither can keep the other waiting for more than twice as long as it would alone.
+ * A P whose ring is never empty takes one from here at every 61st tick, so behind hundreds of goroutines
+ * that only yield one more would wait for tens of milliseconds. So there are two lines:
+ *
+ *	woken	by somebody without a P: sysmon for a timer or a descriptor, a thread of the
+ *		program's; and who comes back from a declared call and finds no P
+ *	q	all others: who found no room in a P's ring, was preempted, or lost the P in a call that
+ *		was not declared
+ *
+ * The two take turns, so that neither starves the other: the k-th in a line is taken after 2 k takes at the
+ * latest, whoever comes to the other one meanwhile, and a P takes at least one in 2 * 61 ticks: 61
+ * direct switches may go past the look.
  * (Go has one line, but a goroutine that yields goes to its end, so the rings run empty.)
+ *
+ * Whether somebody waits is asked without the lock, of size, which counts both lines: to the parking
+ * protocol (proc.c) they are one queue.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/globq.h"

@@ -97,7 +97,7 @@ static bool expects(const struct p *victim, const struct p *thief)
 static bool is_shared(const struct p *victim)
 {
 	return load_acq_u32(&victim->sharing) ==
-	       load_rlx_u32(&sched.sharing); /* pairs: runq_alone */
+	       load_rlx_u32(&sched.sharing); /* pairs with store_rel in runq_alone */
 }
 
 /*
@@ -112,7 +112,7 @@ static uint32_t runqgrab(struct p *pp, struct p *victim, uint32_t at, bool runne
 		uint64_t head =
 			load_acq_u64(&victim->runqhead); /* pairs with the CAS of consumers */
 		uint32_t h = (uint32_t)head;
-		uint32_t t = load_acq_u32(&victim->runqtail); /* pairs with store_rel in ringput */
+		uint32_t t = load_acq_u32(&victim->runqtail); /* pairs with store_rel in runqput */
 		uint32_t n = t - h;
 
 		n -= n / 2;
@@ -157,9 +157,11 @@ struct g *runqsteal(struct p *pp, struct p *victim, bool runnext_too)
 }
 
 /*
- * Three loads can't be made at one instant, and a goroutine may move from runnext to the ring
+ * Four loads can't be made at one instant, and a goroutine may move from runnext to the ring
  * between them (the owner kicks it out), or out of both. If tail is the same before and after, no
- * goroutine entered the ring in between, so what was not in runnext was not anywhere.
+ * goroutine entered the ring in between, so what was not in runnext was not anywhere. (The owner that
+ * takes the newest moves it down, but only from above the half.) The loads keep their order by being
+ * acquires; those of tail, runnext and ownnext pair with the stores in runqput and runqput_next.
  */
 bool runqempty(const struct p *pp)
 {
@@ -176,7 +178,7 @@ bool runqempty(const struct p *pp)
 
 uint32_t runqlen(const struct p *pp)
 {
-	uint32_t h = (uint32_t)load_acq_u64(&pp->runqhead);
+	uint32_t h = (uint32_t)load_acq_u64(&pp->runqhead); /* before tail: never more than it */
 	uint32_t n = load_acq_u32(&pp->runqtail) - h;
 
 	return (n > RUNQ_SIZE ? RUNQ_SIZE : n) + (load_rlx_ptr(&pp->runnext) != NULL) +

@@ -102,8 +102,8 @@ void urge_entersyscall(void)
 	/* locks stays at 1: nothing here is preempted, and no other call is allowed */
 }
 
-/* On g0, without a P: gets one, or leaves the goroutine to others. */
-static void without_p(struct m *mp, struct g *old)
+/* On g0, without a P: gets one, or leaves the goroutine to others; where put puts it. */
+static void without_p(struct m *mp, struct g *old, void (*put)(struct gqueue *q, uint32_t n))
 {
 	struct p *pp;
 
@@ -119,7 +119,7 @@ static void without_p(struct m *mp, struct g *old)
 		struct gqueue q = { NULL, NULL };
 
 		gqueue_push(&q, old);
-		globrunqputbatch(&q, 1);
+		put(&q, 1);
 		wakep();
 	}
 }
@@ -128,13 +128,13 @@ static void exitsyscall_after(struct m *mp, struct g *old)
 {
 	trace(mp, TRACE_SYSCALL_EXIT, old->goid, 0);
 	casgstatus(old, Gsyscall, Grunnable);
-	without_p(mp, old);
+	without_p(mp, old, globrunqputwoken);
 }
 
 static void revoked_after(struct m *mp, struct g *old)
 {
 	casgstatus(old, Grunning, Grunnable);
-	without_p(mp, old);
+	without_p(mp, old, globrunqputbatch);
 }
 
 struct m *enter_attn(struct m *mp)

@@ -69,6 +69,8 @@
  * Abstracted, and why no error can hide there:
  * - Tasks are counted, not named: putting and taking are single steps here. runq.pml shows for
  *   the real steps that no task is taken twice or lost. Each queue is a count of its own.
+ * - The global queue's two lines (globq.c) are one count, as they are to all who look: they read the
+ *   sum, and who takes one has the lock.
  * - The global queue stands for every place whose work does not come from the P's own M (timers,
  *   netpoll, queues of the nodes): published before the barrier, looked at where the queues are.
  * - A section under a lock is one step.

@@ -47,45 +47,92 @@ TEST(Goroutine, YieldLetsTheOthersRunInTurn)
 		  }));
 }
 
-/* Hundreds that yield fill the ring and the global queue: who is woken by a thread passes them by. */
+/* Hundreds that yield, on one P, fill the ring and the global queue. */
+class Yielders
+{
+public:
+	Yielders()
+	{
+		urge_gomaxprocs(1);
+		urge_waitgroup_add(&wg, 1000);
+		for (int i = 0; i < 1000; i++)
+			EXPECT_EQ(0, go([this] {
+					  while (!stop) {
+						  yields++;
+						  urge_yield();
+					  }
+					  urge_waitgroup_done(&wg);
+				  }));
+	}
+	~Yielders()
+	{
+		stop = true;
+		urge_waitgroup_wait(&wg);
+	}
+
+	std::atomic<uint64_t> yields{ 0 };
+	std::atomic<bool> stop{ false };
+
+private:
+	urge_waitgroup wg = {};
+};
+
+/* Who is woken by a thread passes them by. */
 TEST(Goroutine, WhoIsWokenDoesNotQueueBehindThoseThatYield)
 {
 	EXPECT_EQ(0, run_main([] {
-			  std::atomic<uint64_t> yields{ 0 };
-			  std::atomic<bool> stop{ false };
 			  urge_chan *c = urge_chan_make(sizeof(uint64_t), 0);
-			  urge_waitgroup wg = {};
 			  uint64_t fewest = UINT64_MAX;
 
-			  urge_gomaxprocs(1);
-			  urge_waitgroup_add(&wg, 1000);
-			  for (int i = 0; i < 1000; i++)
-				  EXPECT_EQ(0, go([&] {
-						    while (!stop) {
-							    yields++;
-							    urge_yield();
-						    }
-						    urge_waitgroup_done(&wg);
-					    }));
-			  std::thread waker([&] {
-				  while (!stop) {
-					  uint64_t before = yields;
+			  {
+				  Yielders others;
+				  std::thread waker([&] {
+					  while (!others.stop) {
+						  uint64_t before = others.yields;
 
-					  urge_try_send(c, &before);
-					  usleep(1000);
+						  urge_try_send(c, &before);
+						  usleep(1000);
+					  }
+				  });
+				  for (int i = 0; i < 50;
+				       i++) { /* a thread that loses its CPU counts more */
+					  uint64_t before = 0;
+
+					  EXPECT_EQ(0, urge_recv(c, &before));
+					  fewest = std::min(fewest, others.yields - before);
 				  }
-			  });
-			  for (int i = 0; i < 50;
-			       i++) { /* a thread that loses its CPU counts more */
-				  uint64_t before = 0;
-
-				  EXPECT_EQ(0, urge_recv(c, &before));
-				  fewest = std::min(fewest, yields - before);
+				  others.stop = true;
+				  waker.join();
 			  }
-			  stop = true;
-			  waker.join();
-			  urge_waitgroup_wait(&wg);
 			  urge_chan_free(c);
+			  EXPECT_LT(fewest, 5000u);
+			  return 0;
+		  }));
+}
+
+/* So does who comes back from a call, and finds no P. */
+TEST(Goroutine, WhoComesBackDoesNotQueueBehindThoseThatYield)
+{
+	EXPECT_EQ(0, run_main([] {
+			  Yielders others;
+			  uint64_t fewest = UINT64_MAX;
+
+			  for (int i = 0; i < 50; i++) {
+				  struct Call {
+					  std::atomic<uint64_t> *yields;
+					  uint64_t at_its_end;
+				  } call = { &others.yields, 0 };
+				  auto doze = [](void *arg) {
+					  Call *call = (Call *)arg;
+
+					  usleep(1000);
+					  call->at_its_end = *call->yields;
+					  return 0;
+				  };
+
+				  EXPECT_EQ(0, urge_blocking(doze, &call));
+				  fewest = std::min(fewest, others.yields - call.at_its_end);
+			  }
 			  EXPECT_LT(fewest, 5000u);
 			  return 0;
 		  }));
