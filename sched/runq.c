@@ -161,7 +161,8 @@ struct g *runqsteal(struct p *pp, struct p *victim, bool runnext_too)
  * between them (the owner kicks it out), or out of both. If tail is the same before and after, no
  * goroutine entered the ring in between, so what was not in runnext was not anywhere. (The owner that
  * takes the newest moves it down, but only from above the half.) The loads keep their order by being
- * acquires; those of tail, runnext and ownnext pair with the stores in runqput and runqput_next.
+ * acquires; those of tail and runnext pair with the stores in runqput and runqput_next. ownnext is not
+ * empty while its goroutine moves to the ring, but has the next one already.
  */
 bool runqempty(const struct p *pp)
 {
@@ -178,7 +179,8 @@ bool runqempty(const struct p *pp)
 
 uint32_t runqlen(const struct p *pp)
 {
-	uint32_t h = (uint32_t)load_acq_u64(&pp->runqhead); /* before tail: never more than it */
+	uint32_t h =
+		(uint32_t)load_acq_u64(&pp->runqhead); /* before tail, or n could be negative */
 	uint32_t n = load_acq_u32(&pp->runqtail) - h;
 
 	return (n > RUNQ_SIZE ? RUNQ_SIZE : n) + (load_rlx_ptr(&pp->runnext) != NULL) +
