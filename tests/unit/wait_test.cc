@@ -94,7 +94,7 @@ TEST(Wait, EndsByTheWakerBeforeItsDeadlineAndLeavesNoTimer)
 {
 	EXPECT_EQ(0, run_main([] {
 			  Queue queue;
-			  int result = 1;
+			  std::atomic<int> result{ 1 };
 
 			  EXPECT_EQ(0, go([&] {
 					    result = wait_in(queue, urge_now() + URGE_S * 1000);
@@ -110,7 +110,7 @@ TEST(Wait, WithoutDeadlineHasNoTicket)
 {
 	EXPECT_EQ(0, run_main([] {
 			  Queue queue;
-			  int result = 1;
+			  std::atomic<int> result{ 1 };
 
 			  EXPECT_EQ(0, go([&] { result = wait_in(queue, URGE_FOREVER); }));
 			  EXPECT_TRUE(eventually([&] { return wake_one(queue); }));
