@@ -165,6 +165,8 @@ bool node_ready(struct g *gp, bool queue)
 		store_rlx_u32(&pp->expects, 1);
 		runqput_next(pp, gp);
 		startm(pp, false);
+	} else if (queue) {
+		wakep_elsewhere();
 	}
 	return pp || queue;
 }

@@ -137,6 +137,15 @@ void wakep(void)
 	wakep_by(getm());
 }
 
+void wakep_elsewhere(void)
+{
+	mb_frequent(); /* as in wakep */
+	if (load_rlx_u32(&sched.npidle) != 0)
+		wakep_slow(getm());
+	else
+		sysmon_watch(WATCH_ALL);
+}
+
 /* ---- parking and readying ------------------------------------------------------------------ */
 
 /* gp runs from now on: what holds for a switch from g0 and for a direct one. */
@@ -398,12 +407,8 @@ bool anyone_waits(void)
 void idle_p_look(void)
 {
 	mb_rare(); /* pairs with mb_frequent in wakep */
-	if (!anyone_waits())
-		return;
-	if (load_rlx_u32(&sched.npidle) != 0)
-		wakep_slow(getm());
-	else
-		sysmon_watch(WATCH_ALL); /* for an M in the scheduler too: it runs somebody else */
+	if (anyone_waits())
+		wakep_elsewhere();
 }
 
 void schedule_loop(void)

@@ -130,8 +130,14 @@ void schedule_loop(void);
  */
 void idle_p_look(void);
 
-/* Something became runnable: gets an idle P running if nobody looks for work already. */
+/*
+ * Something became runnable: gets an idle P running if nobody looks for work already, or sysmon to
+ * watch. The latter not for an M in the scheduler, which looks at its own queue itself.
+ */
 void wakep(void);
+
+/* The same for what waits elsewhere than in that queue. */
+void wakep_elsewhere(void);
 
 /* ---- barriers ------------------------------------------------------------------------------ */
 
