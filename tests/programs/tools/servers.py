@@ -8,6 +8,7 @@ Exit status 77, with the reason as the last line, when the program or a client i
 environment has URGE_BUILD, the build directory.
 """
 
+import itertools
 import os
 import re
 import signal
@@ -47,6 +48,40 @@ def stops_gracefully(name, ask, half, rest, answer):
             check(False, "a stopped server accepts")
         except ConnectionError:
             pass
+
+
+def answers_all_before_it_stops(name, request):
+    """Each whole request that came before the signal has its whole answer, then comes the end."""
+    for count, held in itertools.product((1, 2000), (False, True) * 4):
+        with Server(name) as server:
+            peers = [server.connect() for _ in range(8)]
+            for peer in peers:  # it has been accepted
+                peer.sendall(request)
+                size = len(peer.recv(65536))
+            sent, answers = threading.Semaphore(0), []
+
+            def client(peer, count=count, sent=sent, answers=answers):
+                peer.sendall(request * count)
+                sent.release()
+                try:
+                    answers.append(len(until_end(peer)))
+                except ConnectionError as error:
+                    answers.append(error)
+
+            threads = [threading.Thread(target=client, args=(peer,)) for peer in peers]
+            if held:  # nothing has been read before it knows of the end; else it is left to chance
+                server.stop(signal.SIGSTOP)
+            for thread in threads:
+                thread.start()
+            for _ in threads:
+                sent.acquire()
+            server.stop()
+            server.stop(signal.SIGCONT)
+            check(server.wait() == 0, "exit status after SIGTERM")
+            for thread in threads:
+                thread.join()
+            check(answers == [count * size] * len(peers),
+                  f"{answers} bytes of {count} answers to each, not {count * size}")
 
 
 def stops_under_load(name, request):
@@ -222,6 +257,7 @@ def options_are_told(name):
 def common(name, ask, half, rest, answer):
     options_are_told(name)
     stops_gracefully(name, ask, half, rest, answer)
+    answers_all_before_it_stops(name, half + rest)
     stops_under_load(name, half + rest)
     answers_after_half_close(name, half + rest)
     survives_storms_of_deadlines(name, ask)
