@@ -118,18 +118,22 @@ def idle_peers_cost_sysmon_nothing(n):
 
 # ---- a bad network -------------------------------------------------------------------------------
 
-def under_netem(name):
-    """In a network namespace whose loopback delays, reorders and loses packets; or says why not."""
-    script = ("ip link set lo up && tc qdisc add dev lo root netem "
-              "delay 10ms 5ms 25% loss 1% reorder 10% && exec " + f"{sys.argv[0]} --inside {name}")
-    probe = subprocess.run(
-        ["unshare", "-n", "sh", "-c", script.split("&& exec")[0] + "&& true"],
-        capture_output=True, text=True, check=False)
+def in_namespace(script):
+    """Runs it in a network namespace of its own, whose loopback it may change."""
+    return subprocess.run(["unshare", "-rn", "sh", "-c", script], stderr=subprocess.PIPE, text=True,
+                          check=False)
+
+
+def on_bad_link(name, discipline):
+    """The server and its peers in a namespace, with loopback under the discipline; or why not."""
+    setup = f"ip link set lo up mtu 1500 && tc qdisc add dev lo root {discipline}"
+    probe = in_namespace(setup)
     if probe.returncode != 0:
-        print(f"no netem ({probe.stderr.strip()}): a relay delays instead")
+        print(f"no {discipline.split()[0]}: {probe.stderr.strip()}")
         return False
-    check(subprocess.run(["unshare", "-n", "sh", "-c", script], check=False).returncode == 0,
-          "the conversation under netem")
+    done = in_namespace(f"{setup} && exec {sys.argv[0]} --inside {name}")
+    check(done.returncode == 0, f"the conversation under {discipline}: {done.stderr}")
+    print(f"{name}: served under {discipline}")
     return True
 
 
@@ -177,8 +181,10 @@ def converse(name, server, connect):
 
 
 def delays(name):
-    if under_netem(name):
+    """By the kernel if it can delay; else it drops what is too fast, and a relay delays."""
+    if on_bad_link(name, "netem delay 10ms 5ms 25% loss 1% reorder 10%"):
         return
+    on_bad_link(name, "tbf rate 4mbit burst 3000 limit 6000")
     seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
     print(f"SEED={seed}")
     with Server(name) as server:
