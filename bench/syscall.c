@@ -5,6 +5,8 @@
  *	cold	wall time of the first wave, which makes the threads; cold_cpu its CPU time
  *	warm	of the median of four more
  *	raw	200 goroutines that do the same without declaring it, which keep their Ps
+ *	raw200x10ms.stall
+ *		how late one that sleeps 1 ms by urge_sleep is beside them at most, in another wave
  *	threads_before, threads_after_cold, threads_after_warm
  *
  * The twin is w13_syscall.
@@ -47,6 +49,26 @@ static void raw(void *arg)
 	urge_waitgroup_done(&all);
 }
 
+struct ticker {
+	urge_waitgroup done;
+	uint32_t stop;
+	int64_t worst; /* ns */
+};
+
+static void tick(void *arg)
+{
+	struct ticker *ticker = arg;
+
+	while (!__atomic_load_n(&ticker->stop, __ATOMIC_RELAXED)) {
+		int64_t late, start = urge_now();
+
+		urge_sleep(URGE_MS);
+		late = urge_now() - start - URGE_MS;
+		ticker->worst = late > ticker->worst ? late : ticker->worst;
+	}
+	urge_waitgroup_done(&ticker->done);
+}
+
 /* The time of one wave, in ms. */
 static double wave(urge_fn fn, int n)
 {
@@ -57,6 +79,19 @@ static double wave(urge_fn fn, int n)
 		bench_check(urge_go(fn, NULL), "urge_go");
 	urge_waitgroup_wait(&all);
 	return (double)(urge_now() - start) / 1e6;
+}
+
+/* The worst that others see of one, in ms. */
+static double stall(urge_fn fn, int n)
+{
+	struct ticker ticker = { .worst = 0 };
+
+	urge_waitgroup_add(&ticker.done, 1);
+	bench_check(urge_go(tick, &ticker), "urge_go");
+	wave(fn, n);
+	__atomic_store_n(&ticker.stop, 1, __ATOMIC_RELAXED);
+	urge_waitgroup_wait(&ticker.done);
+	return (double)ticker.worst / 1e6;
 }
 
 static int by_size(const void *a, const void *b)
@@ -82,6 +117,7 @@ static int calls(const struct bench_run *run)
 	bench_sample(run, "syscall.1000x10ms.warm", "", (warm[1] + warm[2]) / 2, "ms");
 	bench_sample(run, "syscall.threads_after_warm", "", process_threads(), "threads");
 	bench_sample(run, "syscall.raw200x10ms", "", wave(raw, RAW_CALLS), "ms");
+	bench_sample(run, "syscall.raw200x10ms.stall", "", stall(raw, RAW_CALLS), "ms");
 	return 0;
 }
 
@@ -97,10 +133,9 @@ static int threads_later(const struct bench_run *run)
 static const unsigned two[] = { 2, 0 };
 
 static const char *const figures[] = {
-	"syscall.threads_before.*",     "syscall.1000x10ms.cold.*",
-	"syscall.threads_after_cold.*", "syscall.cold_cpu.*",
-	"syscall.1000x10ms.warm.*",     "syscall.threads_after_warm.*",
-	"syscall.raw200x10ms.*",        NULL,
+	"syscall.threads_before.*", "syscall.1000x10ms.cold.*",    "syscall.threads_after_cold.*",
+	"syscall.cold_cpu.*",       "syscall.1000x10ms.warm.*",    "syscall.threads_after_warm.*",
+	"syscall.raw200x10ms.*",    "syscall.raw200x10ms.stall.*", NULL,
 };
 static const char *const figures_later[] = { "syscall.threads_10s_later.*", NULL };
 

@@ -19,6 +19,11 @@
  * where it asks for a P like somebody who returns from a declared call, or until sysmon finds that
  * it uses the CPU: then it is signalled, and preempted like others.
  *
+ * A ring of goroutines that block like that passes at the pace of sysmon's looks, some 100 us each, and
+ * 61 of them are 6 to 15 ms: for so long those waited who stood in the global queue, that is, everybody
+ * whom sysmon had woken. So each takes half of the ticks after which that queue comes first. (All of
+ * them would be too many: the ring would not be looked at while strays come home to the queue.)
+ *
  * Rejected: a signal that asks the thread to let go of its P. It would end the call with EINTR, and
  * a thread that is blocked uninterruptibly would not even get it.
  */
@@ -28,6 +33,7 @@
 #include "kernelshim/clock.h"
 #include "kernelshim/threadstate.h"
 #include "sched/fatal.h"
+#include "sched/globq.h"
 #include "sched/lockedm.h"
 #include "sched/m.h"
 #include "sched/p.h"
@@ -83,6 +89,7 @@ bool revokep(struct p *pp, bool waits_for_lock)
 	mp->stray_cpu = thread_cputime((int)load_rlx_u32(&mp->tid));
 	trace_about(pp, TRACE_REVOKE, 0, 0);
 	store_rlx_ptr(&pp->m, NULL);
+	pp->globtick -= GLOBAL_TICK / 2 + 1;
 	store_rel_u32(&pp->status, Pidle);
 	/* whoever holds the lock that it waits for may be parked */
 	if (!waits_for_lock || load_rlx_u32(&pp->attn) || !parked_runs(pp))

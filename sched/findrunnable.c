@@ -27,10 +27,7 @@
 #include "sched/template.h"
 #include "sched/time.h"
 
-enum {
-	GLOBAL_TICK = 61, /* the global queue comes first after so many ticks */
-	STEAL_ROUNDS = 4,
-};
+enum { STEAL_ROUNDS = 4 };
 
 /* ---- spinning ------------------------------------------------------------------------------ */
 

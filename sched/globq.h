@@ -5,6 +5,8 @@
 
 #include "sched/runtime2.h"
 
+enum { GLOBAL_TICK = 61 }; /* a P takes its next one from here after so many ticks */
+
 /* Puts gp into its node's queue: behind the others, or behind those that were woken. With sched.lock. */
 void globrunqput(struct g *gp, bool woken);
 

@@ -64,6 +64,7 @@ enum {
 	SYSCALL_LOOKS_IN_VAIN = 50,       /* then the interval doubles, as in Go */
 	SYSMON_KERNEL_SLICE = 100 * 1000, /* EEVDF: the shortest that the kernel grants */
 	RUN_LOOK_MIN = 100 * 1000,        /* the first look at a goroutine that runs */
+	RUN_LOOK_SOON = 20 * 1000,        /* after one that was blocked: the next one may be, too */
 	RUN_LOOK_MAX = 1000 * 1000,
 	RUN_LOOKS_IN_VAIN = 50,
 	BLOCKED_LOOK = 50 * 1000,  /* blocked at two looks, so far apart */
@@ -185,14 +186,20 @@ static enum thread_state look_at_thread(struct p *pp, const struct m *mp, long *
 	return THREAD_UNKNOWN;
 }
 
-/* The interval of first looks grows while there is nobody to take a P from. */
+/*
+ * The interval of first looks grows while there is nobody to take a P from, within three looks to what
+ * it is usually. What counts as blocked for long (BLOCKED_LOOK) stays the same: else calls that are only a
+ * little shorter would lose their Ps as soon as one of them had, and keep it so.
+ */
 static void run_backoff(bool in_vain_again)
 {
 	int64_t look = load_rlx_i64(&run_look);
 
 	if (!in_vain_again) {
 		run_looks_in_vain = 0;
-		look = RUN_LOOK_MIN;
+		look = RUN_LOOK_SOON;
+	} else if (look < RUN_LOOK_MIN) {
+		look = min_i64(look * 2, RUN_LOOK_MIN);
 	} else if (++run_looks_in_vain > RUN_LOOKS_IN_VAIN) {
 		look = min_i64(look * 2, RUN_LOOK_MAX);
 	}
