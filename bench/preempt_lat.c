@@ -9,11 +9,13 @@
  *	preempt.lat.injected.cross	a thread on another CPU signals it; all threads of the runtime
  *					share the one CPU
  *	preempt.lat.parked.cross	the same, and the kernel may put the other thread onto either CPU
- * The last two only on a machine with two CPUs. A repetition is 2,000 requests.
+ * The last two only on a machine with two CPUs. A repetition is 2,000 requests. preempt.lat.floor.* are
+ * the same four with bare threads, without a runtime (preempt_floor.c), each right before its figure.
  *
  * There is no twin: Go has no way to ask for one preemption.
  */
 #define _GNU_SOURCE
+#include "bench/preempt_floor.h"
 #include "bench/workloads.h"
 #include "kernelshim/clock.h"
 #include "kernelshim/sys.h"
@@ -153,8 +155,13 @@ static int use_cpus(const cpu_set_t *allowed, int n, int max)
 static int run_cell(const struct bench_run *run)
 {
 	bool parked = strstr(run->cell, "parked"), cross = strstr(run->cell, "cross");
+	bool bare = strstr(run->cell, "floor");
 	struct lat lat = { .cross = cross,
 			   .policy = parked ? URGE_PREEMPT_PARK : URGE_PREEMPT_INJECT };
+	struct preempt_floor floor = { .parked = parked,
+				       .cross = cross,
+				       .samples = &lat.samples,
+				       .requests = REQUESTS };
 	cpu_set_t allowed;
 	pthread_t thread;
 	int err;
@@ -163,10 +170,12 @@ static int run_cell(const struct bench_run *run)
 	samples_reserve(&lat.samples, REQUESTS);
 	if (cross) {
 		bench_check(use_cpus(&allowed, 1, 1), "sched_setaffinity");
-		bench_check(-pthread_create(&thread, NULL, asking_thread, &lat), "pthread_create");
+		bench_check(-pthread_create(&thread, NULL, bare ? preempt_floor_asks : asking_thread,
+					    &lat),
+			    "pthread_create");
 	}
 	bench_check(use_cpus(&allowed, 0, cross && parked ? 2 : 1), "sched_setaffinity");
-	err = urge_main(measure, &lat);
+	err = bare ? preempt_floor(&floor) : urge_main(measure, &lat);
 	if (cross)
 		pthread_join(thread, NULL);
 	for (size_t i = 0; i < lat.samples.n; i++)
@@ -202,11 +211,15 @@ static int preempt_lat(const struct bench_run *run)
 
 	if (run->cell)
 		return run_cell(run);
+	measure_cell(run, "floor.injected.same");
 	measure_cell(run, "injected.same");
+	measure_cell(run, "floor.parked.same");
 	measure_cell(run, "parked.same");
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0 || CPU_COUNT(&allowed) < 2)
 		return 0;
+	measure_cell(run, "floor.injected.cross");
 	measure_cell(run, "injected.cross");
+	measure_cell(run, "floor.parked.cross");
 	measure_cell(run, "parked.cross");
 	return 0;
 }
@@ -214,9 +227,13 @@ static int preempt_lat(const struct bench_run *run)
 static const unsigned one_p[] = { 1, 0 };
 
 static const char *const figures[] = {
+	BENCH_DISTRIBUTION("preempt.lat.floor.injected.same.*"),
 	BENCH_DISTRIBUTION("preempt.lat.injected.same.*"),
+	BENCH_DISTRIBUTION("preempt.lat.floor.parked.same.*"),
 	BENCH_DISTRIBUTION("preempt.lat.parked.same.*"),
+	BENCH_DISTRIBUTION("preempt.lat.floor.injected.cross.*"),
 	BENCH_DISTRIBUTION("preempt.lat.injected.cross.*"),
+	BENCH_DISTRIBUTION("preempt.lat.floor.parked.cross.*"),
 	BENCH_DISTRIBUTION("preempt.lat.parked.cross.*"),
 	NULL,
 };
