@@ -103,7 +103,8 @@ static bool parkable_sig(const struct g *gp, enum preempt_reason reason)
 
 /*
  * Most visits to a library are short: the goroutine is let go twice, and can perhaps be moved when it is
- * asked again soon. Not if that is never possible, or the world waits.
+ * asked again soon. Not if that is never possible, or the world waits; nor one that was let go in vain
+ * the last time, until it is met where it can be moved: a loop in libc would be let go again and again.
  */
 static bool defer_sig(struct m *mp)
 {
@@ -112,8 +113,9 @@ static bool defer_sig(struct m *mp)
 	if (mp->deferredg != mp->curg) {
 		mp->deferredg = mp->curg;
 		mp->deferrals = 0;
+		mp->dwells = false;
 	}
-	if (!text.movable || policy_of_sig(mp->curg) != URGE_PREEMPT_AUTO ||
+	if (!text.movable || policy_of_sig(mp->curg) != URGE_PREEMPT_AUTO || mp->dwells ||
 	    mp->deferrals >= DEFERRALS_MAX || !pp || load_rlx_u32(&pp->attn))
 		return false;
 	mp->deferrals++;
@@ -127,12 +129,14 @@ static void preempt_sig(struct m *mp, void *ucontext, bool discard)
 
 	if (reason == MOVE) {
 		mp->deferrals = 0;
+		mp->dwells = false;
 		mp->preempted = WAY_INJECTED;
 		add_u64(&preempt_counters.injected, 1);
 		sigframe_inject_call_sig(ucontext, asyncpreempt);
 		return;
 	}
 	if (!discard && parkable_sig(mp->curg, reason) && !defer_sig(mp)) {
+		mp->dwells |= mp->deferrals >= DEFERRALS_MAX;
 		mp->deferrals = 0;
 		add_u64(&preempt_counters.parked, 1); /* before it is parked for long */
 		if (park_sig(mp, ucontext))

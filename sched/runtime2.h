@@ -221,6 +221,7 @@ struct m {
 	struct g *nextg;    /* pick_next has taken it from the queue for its own M */
 	uint32_t deferrals; /* requests that deferredg has been left alone for, to see it move on */
 	struct g *deferredg;
+	bool dwells; /* deferredg was in a library still after that, and was parked */
 	uint8_t left; /* why the last request left its goroutine alone, enum preempt_reason, plus 1 */
 	const void *parked_at; /* the signal frame while it waits in the handler */
 	struct p *oldp;        /* the P that entersyscall let go of */
