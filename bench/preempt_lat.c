@@ -158,10 +158,9 @@ static int run_cell(const struct bench_run *run)
 	bool bare = strstr(run->cell, "floor");
 	struct lat lat = { .cross = cross,
 			   .policy = parked ? URGE_PREEMPT_PARK : URGE_PREEMPT_INJECT };
-	struct preempt_floor floor = { .parked = parked,
-				       .cross = cross,
-				       .samples = &lat.samples,
-				       .requests = REQUESTS };
+	struct preempt_floor floor = {
+		.parked = parked, .cross = cross, .samples = &lat.samples, .requests = REQUESTS
+	};
 	cpu_set_t allowed;
 	pthread_t thread;
 	int err;
@@ -170,8 +169,8 @@ static int run_cell(const struct bench_run *run)
 	samples_reserve(&lat.samples, REQUESTS);
 	if (cross) {
 		bench_check(use_cpus(&allowed, 1, 1), "sched_setaffinity");
-		bench_check(-pthread_create(&thread, NULL, bare ? preempt_floor_asks : asking_thread,
-					    &lat),
+		bench_check(-pthread_create(&thread, NULL,
+					    bare ? preempt_floor_asks : asking_thread, &lat),
 			    "pthread_create");
 	}
 	bench_check(use_cpus(&allowed, 0, cross && parked ? 2 : 1), "sched_setaffinity");

@@ -108,11 +108,17 @@ bool sigframe_interrupted_sig(const void *ucontext)
 	return gregs[REG_RAX] == -EINTR && pc % 4096 >= 2 && *(const uint16_t *)(pc - 2) == SYSCALL;
 }
 
-/* Those that return EINTR with a handler, also one with SA_RESTART, and have done nothing then. */
+/*
+ * Those that return EINTR with a handler, also one with SA_RESTART (sockets if they have a time-out), and
+ * have done nothing then: not connect, which goes on by itself.
+ */
 static bool repeatable(uint64_t nr)
 {
 	switch (nr) {
 	case SYS_read:
+	case SYS_readv:
+	case SYS_write:
+	case SYS_writev:
 	case SYS_poll:
 	case SYS_ppoll:
 	case SYS_select:
@@ -126,11 +132,20 @@ static bool repeatable(uint64_t nr)
 	case SYS_rt_sigsuspend:
 	case SYS_rt_sigtimedwait:
 	case SYS_futex:
+	case SYS_semop:
 	case SYS_semtimedop:
+	case SYS_msgsnd:
+	case SYS_msgrcv:
+	case SYS_io_getevents:
+	case SYS_io_uring_enter:
 	case SYS_accept:
 	case SYS_accept4:
 	case SYS_recvfrom:
 	case SYS_recvmsg:
+	case SYS_recvmmsg:
+	case SYS_sendto:
+	case SYS_sendmsg:
+	case SYS_sendmmsg:
 		return true;
 	default:
 		return false;

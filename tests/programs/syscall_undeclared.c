@@ -6,8 +6,9 @@
  *		goroutine that wants to run every ms does: not behind 61 of them, whom it would
  *		wait for by the count of goroutines alone.
  *	race	short sleeps between short computations, beside loops, at slices of 50 us: a signal
- *		may still hit a thread that has just gone to sleep. libc's call is repeated then, and
- *		one by syscall() if that is ours; else it returns EINTR, seldom, and it is counted.
+ *		may still hit a thread that has just gone to sleep. libc's call is repeated then, one
+ *		in assembly whose number is loaded right before it, and one by syscall() if that
+ *		is ours; else it returns EINTR, seldom, and it is counted.
  *	stray	one that comes back from the kernel without its P, and computes: it is preempted.
  */
 #include "tests/programs/check.h"
@@ -34,6 +35,23 @@ static long sleep_raw(int64_t ns)
 	struct timespec length = { ns / URGE_S, ns % URGE_S };
 
 	return syscall(SYS_nanosleep, &length, NULL);
+}
+
+/* The number right before the call, as in libc. */
+static long sleep_asm(const struct timespec *length)
+{
+#ifdef __x86_64__
+	long result;
+
+	__asm__ volatile("mov %[number], %%eax\n\t"
+			 "syscall"
+			 : "=&a"(result)
+			 : [number] "i"(SYS_nanosleep), "D"(length), "S"(0)
+			 : "rcx", "r11", "memory");
+	return result;
+#else
+	return nanosleep(length, NULL);
+#endif
 }
 
 static void loop(void *unused)
@@ -117,9 +135,17 @@ static void racer(void *seed)
 		for (uint64_t n = random_next(&random) % 40000; n > 0; n--)
 			__asm__ volatile("");
 		length.tv_nsec = (long)(random_next(&random) % 100000);
-		if (random_next(&random) % 2 ? nanosleep(&length, NULL) != 0
-					     : poll(NULL, 0, length.tv_nsec % 2) != 0)
-			ADD(libc_interrupted, 1);
+		switch (random_next(&random) % 3) {
+		case 0:
+			ADD(libc_interrupted, nanosleep(&length, NULL) != 0);
+			break;
+		case 1:
+			ADD(libc_interrupted, sleep_asm(&length) != 0);
+			break;
+		default:
+			ADD(libc_interrupted, poll(NULL, 0, length.tv_nsec % 2) != 0);
+			break;
+		}
 		ADD(calls, 1);
 	}
 	urge_waitgroup_done(&done);
