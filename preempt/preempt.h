@@ -32,7 +32,10 @@ void preempt_unblock(void);
  */
 void preemptone(struct p *pp, bool seen_running);
 
-/* The same for one M that may have lost its P. */
+/* The flag alone. sysmon sends the signal to the owner of a draining P that was asked. */
+void preempt_ask(const struct p *pp);
+
+/* preemptone for one M that may have lost its P. */
 void preempt_stray(struct m *mp, bool seen_running);
 
 /* The same, with the signal whatever the policy: when the world ends. */

@@ -102,6 +102,14 @@ void preempt_answered(struct m *mp)
 	store_rlx_u32(&mp->preempt, 0);
 }
 
+void preempt_ask(const struct p *pp)
+{
+	struct m *mp = load_rlx_ptr(&pp->m);
+
+	if (mp && __atomic_load_n(&mp->curg, __ATOMIC_RELAXED))
+		ask(mp);
+}
+
 void preemptone(struct p *pp, bool seen_running)
 {
 	struct m *mp = load_rlx_ptr(&pp->m);

@@ -29,8 +29,13 @@
  * threads is -EAGAIN then and no abort, no thread is left when urge_main has returned, and any
  * thread may retire a snapshot, registered or not.
  *
- * In a fork's child there is no RCU (kernelshim/rcu.h). There snapshots are kept, and used again for the
- * same n: all list the Ps in the order in which they were made.
+ * All snapshots list the Ps in the order in which they were made, so one whose readers are through
+ * becomes the next one by other numbers: a change of GOMAXPROCS maps no memory, unless it is the
+ * first to so many Ps. Each system call that it makes is a point at which the kernel may give its CPU
+ * to others, for milliseconds where threads are many.
+ *
+ * In a fork's child there is no RCU (kernelshim/rcu.h): nobody knows when readers are through. There a
+ * snapshot is used again for the same n only.
  *
  * Threads of the program's do not read snapshots (they are not registered, and to register is the
  * program's business); what they call goes over for_each_p.
@@ -48,6 +53,7 @@
 #define STOP_WAIT_NS INT64_C(50000000)
 #define RECLAIM_DELAY INT64_C(20000000)
 #define RETIRED_MAX 256 /* then the reclaimer is woken at once */
+#define SPARES_MAX 64   /* what a thousand changes a second need between two grace periods */
 
 struct atomic_ptr allp;
 
@@ -57,59 +63,82 @@ static struct p *last_p; /* whoever appends */
 static struct {
 	struct atomic_u32 alive;
 	struct atomic_ptr retired; /* those whose readers may not be through, by retired */
+	struct atomic_ptr through; /* those whose readers are, by retired */
+	struct atomic_u32 spares;  /* how many of these there are, with those in spares */
 	struct atomic_u32 work;    /* futex: counts what was retired, and stops */
 	struct atomic_u32 world;   /* counts reclaimers: an older one ends */
 	struct atomic_u32 ended;   /* futex: the world whose reclaimer has come to its end */
 } reclaimer;
 
-/* procresize_lock: in a fork's child, those that were replaced. */
-static struct procs *kept;
+/* procresize_lock: to be used again. In a fork's child: those that were replaced there. */
+static struct procs *spares;
+
+static int64_t reclaim_at; /* sysmon: when it wakes the reclaimer; 0: there was nothing for it */
 
 /* ---- snapshots ----------------------------------------------------------------------------- */
 
-/*
- * One that was kept, with room for count. A late reader of it may find that it lists fewer or more
- * Ps behind n than it did, those that drain now. NULL: there is none.
- */
-static struct procs *take_kept(uint32_t n, uint32_t count)
+static bool fits(const struct procs *procs, uint32_t n, uint32_t count)
 {
-	struct procs **at = &kept, *procs;
+	return procs->room >= count && (!rcu_lost || procs->n == n);
+}
 
-	while (*at && ((*at)->n != n || (*at)->room < count))
-		at = &(*at)->retired;
-	procs = *at;
-	if (procs) {
-		*at = procs->retired;
-		procs->count = count;
+/*
+ * One that was used before, or NULL. In a fork's child a late reader of it may find that it lists
+ * fewer or more Ps behind n than it did, those that drain now.
+ */
+static struct procs *take_spare(uint32_t n, uint32_t count)
+{
+	struct procs **at = &spares, *procs;
+
+	if (!spares)
+		spares = xchg_ptr(&reclaimer.through, NULL); /* pairs with the CAS in give_back */
+	while ((procs = *at) != NULL && !fits(procs, n, count)) {
+		if (rcu_lost) {
+			at = &procs->retired;
+		} else { /* of a time when there were fewer Ps */
+			*at = procs->retired;
+			sub_u32(&reclaimer.spares, 1);
+			vm_release(procs, procs->size);
+		}
+	}
+	if (!procs)
+		return NULL;
+	*at = procs->retired;
+	if (!rcu_lost) {
+		sub_u32(&reclaimer.spares, 1);
+		add_u32(&reclaimer.alive, 1);
 	}
 	return procs;
 }
 
-static struct procs *make(uint32_t n, uint32_t count)
+/* With all Ps that were made. */
+static struct procs *make(void)
 {
-	size_t size = round_up(sizeof(struct procs) + count * sizeof(struct p *), vm_page_size());
+	uint32_t room = p_made(), i = 0;
+	size_t size = round_up(sizeof(struct procs) + room * sizeof(struct p *), vm_page_size());
 	struct procs *procs = vm_reserve(size, vm_page_size());
-	uint32_t i = 0;
 
 	if (!procs)
 		return NULL;
 	add_u32(&reclaimer.alive, 1);
-	procs->n = n;
-	procs->count = procs->room = count;
+	procs->room = room;
 	procs->size = size;
-	for_each_p(pp) {
-		if (i == count)
-			break;
+	for_each_p(pp)
 		procs->p[i++] = pp;
-	}
 	return procs;
 }
 
 struct procs *procs_new(uint32_t n, uint32_t count)
 {
-	struct procs *procs = take_kept(n, count);
+	struct procs *procs = take_spare(n, count);
 
-	return procs ? procs : make(n, count);
+	if (!procs)
+		procs = make();
+	if (!procs)
+		return NULL;
+	procs->n = n;
+	procs->count = count;
+	return procs;
 }
 
 void procs_free(struct procs *procs)
@@ -143,12 +172,17 @@ static void reclaim_later(void)
 
 int64_t procs_reclaim_due(int64_t now)
 {
-	return load_rlx_ptr(&reclaimer.retired) ? now + RECLAIM_DELAY : INT64_MAX;
+	if (!load_rlx_ptr(&reclaimer.retired))
+		return INT64_MAX;
+	return reclaim_at ? reclaim_at : now + RECLAIM_DELAY;
 }
 
-void procs_reclaim_tick(void)
+void procs_reclaim_tick(int64_t now)
 {
-	if (load_rlx_ptr(&reclaimer.retired))
+	int64_t due = procs_reclaim_due(now);
+
+	reclaim_at = due == INT64_MAX || now >= due ? 0 : due;
+	if (now >= due)
 		poke();
 }
 
@@ -159,8 +193,8 @@ void procs_publish(struct procs *procs)
 	if (!old)
 		return;
 	if (rcu_lost) {
-		old->retired = kept;
-		kept = old;
+		old->retired = spares;
+		spares = old;
 		return;
 	}
 	do
@@ -174,6 +208,11 @@ void procs_publish(struct procs *procs)
 struct p *p_first(void)
 {
 	return load_acq_ptr(&first_p); /* pairs with p_append */
+}
+
+uint32_t p_made(void)
+{
+	return last_p ? (uint32_t)last_p->id + 1 : 0;
 }
 
 void p_append(struct p *pp)
@@ -196,6 +235,8 @@ void procs_after_fork(void)
 	}
 	store_rlx_ptr(last_p ? &last_p->next : &first_p, NULL);
 	store_rlx_ptr(&reclaimer.retired, NULL);
+	store_rlx_ptr(&reclaimer.through, NULL);
+	spares = NULL;
 	store_rlx_u32(&reclaimer.alive, procs_current() != NULL);
 }
 
@@ -206,7 +247,21 @@ void *reclaimer_prepare(void)
 	return (void *)(uintptr_t)add_u32(&reclaimer.world, 1);
 }
 
-/* Frees all that were retired before the call. */
+/* Nobody reads procs any more. */
+static void give_back(struct procs *procs)
+{
+	if (load_rlx_u32(&reclaimer.spares) >= SPARES_MAX) {
+		procs_free(procs);
+		return;
+	}
+	sub_u32(&reclaimer.alive, 1);
+	add_u32(&reclaimer.spares, 1);
+	do
+		procs->retired = load_rlx_ptr(&reclaimer.through);
+	while (!cas_ptr(&reclaimer.through, procs->retired, procs)); /* pairs with take_spare */
+}
+
+/* What was retired before the call can be used again, or is freed. */
 static void reclaim(void)
 {
 	struct procs *procs = xchg_ptr(&reclaimer.retired, NULL);
@@ -217,7 +272,7 @@ static void reclaim(void)
 	while (procs) {
 		struct procs *next = procs->retired;
 
-		procs_free(procs);
+		give_back(procs);
 		procs = next;
 	}
 }

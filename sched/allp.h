@@ -14,12 +14,12 @@
 #include "kernelshim/rcu.h"
 #include "sched/runtime2.h"
 
-/* Constant once published; but count is not in a fork's child, see allp.c. */
+/* Constant from when it is published until nobody reads it; but count, in a fork's child: see allp.c. */
 struct procs {
 	uint32_t n; /* GOMAXPROCS when it was published */
 	uint32_t
 		count; /* p[n] to p[count - 1] are draining: they may hold work until they are dead */
-	uint32_t room; /* how many of p are filled in */
+	uint32_t room; /* how many of p are filled in: all that there were when it was made */
 	size_t size;   /* of its mapping */
 	struct procs
 		*retired; /* the next one that waits for its end; written after it was replaced */
@@ -51,8 +51,8 @@ static inline const struct procs *procs_current(void)
 }
 
 /*
- * A snapshot to be filled in, with room for count Ps: n, count, and pointers of the first Ps that
- * were made. NULL without memory. It belongs to the caller until it is published.
+ * A snapshot of the first Ps that were made, of which count are to be looked at. NULL without memory.
+ * It belongs to the caller until it is published. With procresize_lock.
  */
 struct procs *procs_new(uint32_t n, uint32_t count);
 
@@ -63,14 +63,14 @@ void procs_publish(struct procs *procs);
 void procs_free(struct procs *procs);
 
 /*
- * sysmon: wakes the reclaimer if there is something for it; and when sysmon has to look again, as of
- * now: INT64_MAX if there is nothing.
+ * sysmon: wakes the reclaimer when there has been something for it for a while; and when sysmon has to
+ * look again, as of now: INT64_MAX if there is nothing.
  */
-void procs_reclaim_tick(void);
+void procs_reclaim_tick(int64_t now);
 int64_t procs_reclaim_due(int64_t now);
 
 /*
- * How many there are that have not been freed: 1, after every change for a moment more; in a fork's
+ * How many there are that somebody may read: 1, after every change for a moment more; in a fork's
  * child for each number that there has been.
  */
 uint32_t procs_alive(void);
@@ -82,6 +82,9 @@ void procs_after_fork(void);
 
 /* P 0, which is alive whenever GOMAXPROCS is set. */
 struct p *p_first(void);
+
+/* How many; who appends, or keeps others from it. */
+uint32_t p_made(void);
 
 /* Appends a P that has been filled in; one at a time. */
 void p_append(struct p *pp);

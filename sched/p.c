@@ -89,21 +89,6 @@ struct p *pidleget(uint32_t node)
 	return pp;
 }
 
-bool pidleremove(struct p *pp)
-{
-	struct p **at = &sched.pidle[pp->node];
-
-	assert_held(&sched.lock);
-	while (*at && *at != pp)
-		at = &(*at)->link;
-	if (!*at)
-		return false;
-	*at = pp->link;
-	pp->link = NULL;
-	sub_u32(&sched.npidle, 1);
-	return true;
-}
-
 bool pidle_purge(void)
 {
 	bool more;
@@ -154,6 +139,25 @@ void pdead(struct p *pp)
 	gfpurge(pp);
 	and_u32(&pp->attn, ~(uint32_t)PATTN_DRAIN);
 	store_rel_u32(&pp->status, Pdead);
+}
+
+void pidle_bury(int n)
+{
+	assert_held(&sched.lock);
+	for (uint32_t node = 0; node < sched.nnodes; node++) {
+		struct p **at = &sched.pidle[node], *pp;
+
+		while ((pp = *at) != NULL) {
+			if (pp->id < n) {
+				at = &pp->link;
+				continue;
+			}
+			*at = pp->link;
+			pp->link = NULL;
+			sub_u32(&sched.npidle, 1);
+			pdead(pp);
+		}
+	}
 }
 
 bool pdrain(struct m *mp)

@@ -19,8 +19,8 @@ void pidleput(struct p *pp);
 struct p *pidleget(uint32_t node);
 struct p *pidleget_on(uint32_t node);
 
-/* Takes pp out of the idle list; false: it is not there. With sched.lock. */
-bool pidleremove(struct p *pp);
+/* The idle ones from number n on die, see pdead. With sched.lock. */
+void pidle_bury(int n);
 
 /*
  * The dead goroutines that idle Ps keep go to others, if such a P has run nothing since the last

@@ -373,28 +373,16 @@ void injectglist(struct gqueue *q, uint32_t n)
 		sysmon_look();
 }
 
-/* Max at most. */
-static uint32_t others_in(const struct procs *procs, uint32_t max)
+uint32_t others_wait(uint32_t max)
 {
+	const struct procs *procs = procs_begin();
 	uint32_t n = globqsize();
 
 	for (uint32_t i = 0; i < procs->count && n < max; i++)
 		if (!runqempty(procs->p[i]))
 			n += runqlen(procs->p[i]);
-	return n < max ? n : max;
-}
-
-uint32_t others_wait(uint32_t max)
-{
-	uint32_t n = others_in(procs_begin(), max);
-
 	procs_end();
-	return n;
-}
-
-bool waits_in(const struct procs *procs)
-{
-	return globrunqsize() > 0 || others_in(procs, 1) > 0;
+	return n < max ? n : max;
 }
 
 bool anyone_waits(void)

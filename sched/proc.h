@@ -117,9 +117,6 @@ uint32_t others_wait(uint32_t max);
 /* Anybody runnable anywhere, besides those that run. */
 bool anyone_waits(void);
 
-/* The same, for who keeps this snapshot from being freed. */
-bool waits_in(const struct procs *procs);
-
 /* ---- the loop ------------------------------------------------------------------------------ */
 
 /* On g0: runs goroutines until the thread is to end. */

@@ -3,25 +3,33 @@
  * GOMAXPROCS: a change stops nobody.
  *
  *	grow					shrink
- *	1. make the Ps that never were		1. gomaxprocs = n; mark those above it PATTN_DRAIN, and
- *	2. publish them (allp.c)		   bury those that are idle
- *	3. gomaxprocs = n; into the idle	2. mb_rare; bury those in system calls, by a CAS
- *	   list, or no longer marked		3. ask the owners of the others, and sysmon to go on asking
- *	4. somebody looks for work		4. publish what is left (allp.c)
+ *	1. make the Ps that never were		1. gomaxprocs = n; mark those above it PATTN_DRAIN
+ *	2. publish them (allp.c)		2. bury those that are idle, and, by a CAS, those in
+ *	3. gomaxprocs = n; into the idle	   system calls; ask the owners of the others
+ *	   list, or no longer marked		3. publish what is left (allp.c)
+ *	4. sysmon wakes threads for them	4. sysmon signals those owners, until they have come
  *
  * The owner of a marked P gives it up when it next comes through findrunnable (pdrain); one in a
  * system call is given up by whoever wins its CAS, one that a stop of the world has counted by the
  * start. Whoever buries it gives its goroutines to the global queue and its timers to P 0. A thread
- * that asks for a change does not wait for that, so the call takes microseconds whatever runs.
+ * that asks for a change does not wait for that.
  *
  *	entersyscall				shrink
  *	status = Psyscall			attn |= DRAIN
- *	mb_frequent				mb_rare
+ *	smp_mb					smp_mb
  *	attn? then give it up			cas(status, Psyscall, Pdead)
  *
  * Impossible: that both miss the other, and a P above GOMAXPROCS stays with a call that never
  * returns. A goroutine that is on no P, in a preempted system call say, needs nothing here: it
  * takes any P when it comes back. tests/model/resize.pml and syscall.pml are the models.
+ *
+ * The caller makes no system call, unless memory is wanted or sysmon sleeps for long, and then one: to
+ * have sysmon look (sysmon_resized). Threads are woken and signalled by sysmon, a few microseconds
+ * after the call. With more threads than CPUs a thread that wakes another one often loses its CPU
+ * to it, and signals and membarriers are points at which the kernel takes it, too: the call was then
+ * 0.4 to 20 ms long, of which 15 us were its own. Whoever makes a goroutine ready in between wakes a
+ * thread for a new P as well (wakep). Work that is queued when the Ps become idle is found by
+ * sysmon: by its look, or by the second one, behind a barrier that pairs with the submitter's.
  *
  * Rejected: to stop the world, as Go does: everybody waits for the last tight loop, milliseconds to
  * seconds; and to wait here until the last P is dead, which a goroutine in a long call can delay at
@@ -71,14 +79,10 @@ static int pmake(int id)
 
 static int pmake_all(int n)
 {
-	int made = 0, err = 0;
+	int err = 0;
 
-	for_each_p(pp) {
-		node_home(pp, pp->id, false); /* of a former world, which had other nodes */
-		made++;
-	}
-	while (made < n && !err)
-		err = pmake(made++);
+	while ((int)p_made() < n && !err)
+		err = pmake((int)p_made());
 	return err;
 }
 
@@ -122,7 +126,7 @@ static int grow(int n)
 	const struct m *mp = getm();
 	struct procs *procs;
 	bool exiting;
-	int from, err = pmake_all(n);
+	int err = pmake_all(n);
 
 	if (err)
 		return err;
@@ -131,9 +135,10 @@ static int grow(int n)
 		return -ENOMEM;
 	procs_publish(procs);
 	lock(&sched.lock);
-	from = load_rlx_i32(&sched.gomaxprocs);
 	exiting = world_exiting(); /* else world_end is going to mark what we make here */
 	if (!exiting) {
+		int from = load_rlx_i32(&sched.gomaxprocs);
+
 		store_rel_i32(&sched.gomaxprocs, n);
 		for (int i = from; i < n; i++)
 			pgrow(procs->p[i]);
@@ -143,9 +148,8 @@ static int grow(int n)
 		return -EPERM;
 	if (mp && mp->p)
 		runq_alone(mp->p); /* others may steal from it from now on */
-	mb_rare();                 /* pairs with mb_frequent in wakep: the Ps are idle */
-	if (waits_in(procs))
-		wakep();
+	if (load_rlx_u32(&sched.npidle) > 0)
+		sysmon_resized();
 	return 0;
 }
 
@@ -154,14 +158,10 @@ static void pshrink(const struct procs *procs, int n)
 {
 	lock(&sched.lock);
 	store_rel_i32(&sched.gomaxprocs, n);
-	for (uint32_t i = (uint32_t)n; i < procs->n; i++) {
+	for (uint32_t i = (uint32_t)n; i < procs->n; i++)
 		or_u32(&procs->p[i]->attn, PATTN_DRAIN);
-		if (pidleremove(procs->p[i]))
-			pdead(procs->p[i]);
-	}
-	unlock(&sched.lock);
-	mb_rare(); /* pairs with mb_frequent in urge_entersyscall */
-	lock(&sched.lock);
+	pidle_bury(n);
+	smp_mb(); /* pairs with smp_mb in entersyscall */
 	for (uint32_t i = (uint32_t)n; i < procs->n; i++) {
 		struct p *pp = procs->p[i];
 
@@ -195,12 +195,12 @@ static int shrink(int n)
 		}
 		left = true;
 		if (!mp || pp != mp->p) /* the caller goes on until its slice is over */
-			preemptone(pp, false);
+			preempt_ask(pp);
 	}
 	procs->count = still_there(procs);
 	procs_publish(procs);
-	if (left) /* who could not be asked now is asked after a slice, until it has come */
-		sysmon_watch(WATCH_ALL);
+	if (left)
+		sysmon_resized();
 	return 0;
 }
 
@@ -267,6 +267,8 @@ int procinit(int n)
 
 	if (err)
 		return err;
+	for_each_p(pp)
+		node_home(pp, pp->id, false); /* of a former world, which had other nodes */
 	procs = procs_new((uint32_t)n, (uint32_t)n);
 	if (!procs)
 		return -ENOMEM;

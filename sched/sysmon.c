@@ -6,6 +6,7 @@
  *	- the end of the slice of a running P, while somebody waits for a P; before that, looks
  *	  whether its thread is blocked in the kernel;
  *	- the time at which a hog may be stopped for somebody who is none (hog.c);
+ *	- the owner of a P above GOMAXPROCS, until it has given it up;
  *	- the look at a system call that keeps a P while somebody waits;
  *	- a timer of a busy P (those whose M is idle are netpoll's);
  *	- the next line of schedtrace;
@@ -69,6 +70,7 @@ enum {
 	RUN_LOOKS_IN_VAIN = 50,
 	BLOCKED_LOOK = 50 * 1000,  /* blocked at two looks, so far apart */
 	DEFERRED_LOOK = 25 * 1000, /* it was left alone in a library: is it out again? */
+	RESIZED_LOOK = 20 * 1000,  /* by then the call that has changed GOMAXPROCS is over */
 	UNKNOWN_LOOKS = 4,         /* without progress, where the kernel does not tell the state */
 };
 
@@ -77,7 +79,7 @@ struct atomic_i64 sysmon_now;
 struct atomic_u32 sysmon_watching;
 struct atomic_i64 time_slice = { CONFIG_TIME_SLICE_US * INT64_C(1000) };
 
-static struct atomic_u32 stop, suspected, syscall_pending;
+static struct atomic_u32 stop, suspected, resized, syscall_pending;
 static struct atomic_i64 syscall_look = { SYSCALL_LOOK_MIN }; /* sysmon writes */
 static struct atomic_i64 run_look = { RUN_LOOK_MIN };         /* the same */
 static int in_vain, run_looks_in_vain;
@@ -119,6 +121,13 @@ void sysmon_watch_syscall(void)
 	if (load_rlx_u32(&syscall_pending) || xchg_u32(&syscall_pending, 1))
 		return;
 	waitpoint_lower(&sysmon_point, nanotime() + load_rlx_i64(&syscall_look));
+}
+
+void sysmon_resized(void)
+{
+	store_rel_u32(&resized, 1); /* pairs with xchg in sysmon */
+	smp_mb();                   /* pairs with the barriers in waitpoint_sleep */
+	waitpoint_lower(&sysmon_point, nanotime() + RESIZED_LOOK);
 }
 
 void sysmon_suspect_deadlock(void)
@@ -218,7 +227,7 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *
 	const struct m *mp = load_rlx_ptr(&pp->m);
 	int64_t stop = INT64_MAX; /* when it gives way to somebody who is no hog */
 	int64_t early, ran;
-	bool over, put_off;
+	bool over, put_off, drains;
 	long call;
 
 	if (pp->sysmon_schedtick != tick) {
@@ -240,10 +249,12 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *
 	if (*others > 0 && hog_runs(pp, now))
 		stop = put_off ? pp->sysmon_asked + DEFERRED_LOOK
 			       : hog_stop_time(pp, pp->sysmon_schedwhen);
+	drains = mp && load_rlx_u32(&pp->attn) & PATTN_DRAIN && pp->sysmon_asked == 0 &&
+		 load_rlx_u32(&mp->preempt);
 	early = (pp->sysmon_look - pp->sysmon_schedwhen) / 4; /* one wake-up for several Ps */
-	if ((now < stop && now < pp->sysmon_look - early) || !mp)
+	if ((now < stop && now < pp->sysmon_look - early && !drains) || !mp)
 		return min_i64(stop, pp->sysmon_look);
-	over = now - pp->sysmon_schedwhen >= slice - slice / 8;
+	over = drains || now - pp->sysmon_schedwhen >= slice - slice / 8;
 	switch (look_at_thread(pp, mp, &call)) {
 	case THREAD_BLOCKED:
 		if (revokep(pp, call == SYS_futex)) {
@@ -334,7 +345,7 @@ static int64_t earliest(void)
 	int64_t next = min_i64(maxprocs_due(), procs_reclaim_due(nanotime()));
 	int64_t timers = timers_earliest();
 
-	if (load_acq_u32(&stop) || load_acq_u32(&suspected))
+	if (load_acq_u32(&stop) || load_acq_u32(&suspected) || load_acq_u32(&resized))
 		return 1;
 	if (load_rlx_u32(&sysmon_watching) == WATCH_ALL || others_wait(1) > 0)
 		next = min_i64(next, next_look(WATCH_ALL, nanotime()));
@@ -365,6 +376,7 @@ void sysmon(void)
 		timers_run_all(now);
 		poll = netpoll_sysmon(now, event);
 		template_serve_parked();
+		xchg_u32(&resized, 0); /* pairs with store_rel in sysmon_resized */
 		next = retake(now);
 		if (next != INT64_MAX || anyone_waits()) {
 			store_rlx_u32(&sysmon_watching, others_wait(1) ? WATCH_ALL : WATCH_HOGS);
@@ -383,7 +395,7 @@ void sysmon(void)
 		next = min_i64(next, schedtrace_tick(now));
 		next = min_i64(next, world_exit_tick(now));
 		next = min_i64(next, maxprocs_tick(now));
-		procs_reclaim_tick();
+		procs_reclaim_tick(now);
 		if (!netpoll_sleeps())
 			next = min_i64(next, timers_earliest());
 		event = waitpoint_sleep(&sysmon_point, next, earliest, events, ARRAY_SIZE(events)) >
@@ -392,6 +404,7 @@ void sysmon(void)
 	store_rlx_u32(&stop, 0);
 	store_rlx_u32(&sysmon_watching, 0);
 	store_rlx_u32(&suspected, 0);
+	store_rlx_u32(&resized, 0);
 	thread_state_close();
 }
 

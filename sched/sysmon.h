@@ -35,6 +35,12 @@ void sysmon_look(void);
 /* A goroutine has entered a system call while others wait: sysmon is to look soon. */
 void sysmon_watch_syscall(void);
 
+/*
+ * GOMAXPROCS has changed: sysmon is to wake threads for idle Ps, and to signal the owners of draining
+ * ones, soon, and until they have come. Any thread; wakes nobody by itself.
+ */
+void sysmon_resized(void);
+
 /* The last M went idle: sysmon is to find out whether that is a deadlock. */
 void sysmon_suspect_deadlock(void);
 

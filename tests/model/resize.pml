@@ -22,8 +22,11 @@
  *   and the timers have moved (MUT_TRIM_IGNORES_TIMERS).
  * - a P is published before somebody may own it (MUT_GROW_PUBLISHES_LATE): a last look at the old
  *   snapshot would miss its work, which was queued before there was an idle P to be woken for.
- * - who buries a P wakes somebody for its goroutines (MUT_DRAIN_WAKES_NOBODY), who grows for those
- *   that wait already (MUT_GROW_WAKES_NOBODY).
+ * - who buries a P wakes somebody for its goroutines (MUT_DRAIN_WAKES_NOBODY).
+ * - the caller leaves to sysmon to wake threads and to ask owners: it has to say so when there are
+ *   idle Ps (MUT_GROW_TELLS_NOBODY) or draining ones (MUT_SHRINK_TELLS_NOBODY), and sysmon has to
+ *   clear the word before it looks (MUT_SYSMON_CLEARS_LATE) and to go on asking while the P drains
+ *   (MUT_SYSMON_ASKS_ONCE): the goroutine may be another one by then.
  *
  * Memory is sequentially consistent here; the barriers stand in syscall.pml and parking.pml.
  *
@@ -34,6 +37,7 @@
  * - A goroutine that runs makes another one, or a timer, or enters a system call which may last for
  *   ever, or computes for ever, preemptible or not, or ends; as often as the budgets allow.
  * - There are two Ms: a P for which neither is free stays in ready; a third would be made (template.c).
+ * - sysmon's look, from the clearing on, is one step: what happens in between is as good as before.
  * - Timers go off at any time, as soon as somebody who looks at all Ps sees them: sysmon, which
  *   stands for netpoll's sleeper as well.
  * - GOMAXPROCS goes from 2 to 1 and, with -DGROW, back to 2. With -DBOTH both Ps run at first. With
@@ -69,6 +73,9 @@ byte spawns = SPAWNS, timers = TIMERS, calls = CALLS;
 byte made = 1, ran;
 bit stuck[2];		/* its owner computes for ever and can't be preempted */
 byte away;		/* Ms that never come back to the scheduler */
+
+bit asked;		/* sysmon has seen that P 1 drains, and asks its goroutines to stop */
+bit resized;		/* sysmon_resized was called */
 
 byte cur;		/* allp */
 byte nsnapshots = 1;
@@ -154,6 +161,7 @@ inline pdead(pp)
 	gq = gq + q[pp];
 	q[pp] = 0;
 	attn[pp] = 0;
+	asked = 0;
 	status[pp] = Pdead
 }
 
@@ -209,7 +217,7 @@ end_parked:
 		/* pdrain */
 		d_step {
 			if
-			:: p < gomaxprocs -> attn[p] = 0
+			:: p < gomaxprocs -> attn[p] = 0; asked = 0
 			:: else ->
 				nspinning = nspinning - spinning;
 				spinning = 0;
@@ -295,6 +303,9 @@ end_parked:
 	goto findrunnable;
 
 running:
+#ifdef MUT_SYSMON_ASKS_ONCE
+	asked = asked && p == 0;
+#endif
 	if
 	:: spinning ->
 		/* resetspinning */
@@ -312,7 +323,7 @@ running:
 	:: d_step { calls > 0 -> calls--; status[p] = Psyscall } goto call
 	:: true ->	/* it computes until it is preempted */
 end_preemptible:
-		waits || attn[p]
+		waits || (p == 1 && asked)
 	:: true ->	/* it can't be */
 		d_step { stuck[p] = 1; away++ }
 end_stuck:
@@ -343,6 +354,18 @@ end_blocked:
 	goto findrunnable
 }
 
+inline wake_for_idle()
+{
+	if
+	:: waits && pidle && nspinning == 0 ->
+		nspinning = 1;
+		take(pidle, i);
+		ready = ready | BIT(i);
+		i = 0
+	:: else
+	fi
+}
+
 active proctype sysmon()
 {
 	byte s, i;
@@ -371,6 +394,18 @@ end:
 		:: found -> d_step { made++; gq++; found = 0 } wakep()
 		:: else
 		fi
+	:: resized ->
+		/* retake; what happens between the clearing and the look sets it again */
+#ifdef MUT_SYSMON_CLEARS_LATE
+		wake_for_idle();
+#endif
+		d_step {
+			resized = 0;
+			asked = attn[1];
+#ifndef MUT_SYSMON_CLEARS_LATE
+			wake_for_idle()
+#endif
+		}
 	:: d_step { status[0] == Psyscall && (waits || attn[0]) -> status[0] = Pidle; i = 0 }
 		handoffp(i)
 	:: d_step { status[1] == Psyscall && (waits || attn[1]) -> status[1] = Pidle; i = 1 }
@@ -403,10 +438,6 @@ proctype resizer()
 	:: status[1] == Pdead -> timers_move(1)
 	:: else
 	fi;
-	if
-	:: waits -> wakep()
-	:: else
-	fi;
 #ifdef MUT_SHRINK_DROPS_DRAINING
 	publish(1, 1);
 #else
@@ -414,6 +445,9 @@ proctype resizer()
 	:: is_gone(1) -> publish(1, 1)
 	:: else -> publish(1, 2)
 	fi;
+#endif
+#ifndef MUT_SHRINK_TELLS_NOBODY
+	resized = resized || status[1] != Pdead;
 #endif
 	resizing = 0;
 #ifdef GROW
@@ -425,11 +459,11 @@ proctype resizer()
 		gomaxprocs = 2;
 		if
 		:: status[1] == Pdead -> status[1] = Pidle; pidle = pidle | 2
-		:: else -> attn[1] = 0
+		:: else -> attn[1] = 0; asked = 0
 		fi
 	}
-#ifndef MUT_GROW_WAKES_NOBODY
-	wakep();
+#ifndef MUT_GROW_TELLS_NOBODY
+	resized = resized || pidle;
 #endif
 #ifdef MUT_GROW_PUBLISHES_LATE
 	publish(2, 2);

@@ -144,8 +144,9 @@ TEST(Gomaxprocs, WithoutMemoryNothingChanges)
 	if (!IS_ENABLED(CONFIG_FAULT_INJECTION))
 		GTEST_SKIP() << "built without CONFIG_FAULT_INJECTION";
 	Outcome outcome = in_child([] {
+		setenv("GOMAXPROCS", "2",
+		       1); /* no change yet: no snapshot that can be used again */
 		EXPECT_EQ(0, run_main([] {
-				  urge_gomaxprocs(2);
 				  for (int n :
 				       { 4, CONFIG_MAX_PROCS, 1 }) { /* a P, or the snapshot */
 					  fault_arm(FAULT_MAP, 0, 1);
