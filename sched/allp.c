@@ -141,10 +141,20 @@ struct procs *procs_new(uint32_t n, uint32_t count)
 	return procs;
 }
 
-void procs_free(struct procs *procs)
+static void procs_free(struct procs *procs)
 {
 	sub_u32(&reclaimer.alive, 1);
 	vm_release(procs, procs->size);
+}
+
+void procs_fini(void)
+{
+	struct procs *procs = xchg_ptr(&allp, NULL);
+
+	if (procs)
+		procs_free(procs);
+	while ((procs = take_spare(0, 0)) != NULL)
+		procs_free(procs);
 }
 
 uint32_t procs_alive(void)

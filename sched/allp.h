@@ -59,8 +59,8 @@ struct procs *procs_new(uint32_t n, uint32_t count);
 /* Makes it the current one; the one before is freed when its readers are through. */
 void procs_publish(struct procs *procs);
 
-/* Frees one that was never published, or, at the end of a world, the current one. */
-void procs_free(struct procs *procs);
+/* The end of a world: frees the current one, and those that would be used again. No reader is left. */
+void procs_fini(void);
 
 /*
  * sysmon: wakes the reclaimer when there has been something for it for a while; and when sysmon has to

@@ -294,10 +294,7 @@ void procresize_after_fork(void)
 
 void procreset(void)
 {
-	struct procs *procs = xchg_ptr(&allp, NULL);
-
-	if (procs) /* no reader is left */
-		procs_free(procs);
+	procs_fini();
 	for_each_p(pp)
 		timers_forget(&pp->timers);
 	lock(&sched.lock);
