@@ -4,4 +4,4 @@
 set -u
 tools=${0%/*}/tools
 "$tools/run.sh" preempt_redzone preempt_redzone.shared || exit
-INJECTIONS=5000 "$tools/compile_levels.sh" preempt_redzone.c
+INJECTIONS=2000 "$tools/compile_levels.sh" preempt_redzone.c

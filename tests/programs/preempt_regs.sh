@@ -1,4 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # All state of a goroutine survives preemption.
-exec "${0%/*}/tools/run.sh" preempt_regs preempt_regs.shared
+run=${0%/*}/tools/run.sh
+"$run" preempt_regs && INJECTIONS=20000 "$run" preempt_regs.shared
