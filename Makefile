@@ -142,6 +142,8 @@ SIG_OBJECTS := $(filter %_sig.o,$(LIB_OBJECTS))
 
 BENCH_OBJECTS := $(call objects,$(wildcard bench/*.c))
 LAB_OBJECTS := $(call objects,$(wildcard bench/lab/*.c))
+# What the kernel alone takes, for comparison: without the library.
+FLOORS := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/floor/*.c))
 # Debian's node-llhttp is C sources, which httpd is built with; without them it is left out.
 LLHTTP := $(wildcard /usr/share/llhttp/llhttp.c /usr/share/llhttp/api.c /usr/share/llhttp/http.c)
 LLHTTP_OBJECTS := $(LLHTTP:/usr/share/llhttp/%.c=$(BUILD)/examples/llhttp/%.o)
@@ -159,7 +161,7 @@ STATIC_PROGRAMS := $(BUILD)/tests/programs/return_among_others $(BUILD)/tests/pr
 INTERNAL_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/programs/internal/*.c))
 
 C_OBJECTS := $(call objects,$(filter %.c,$(LIB_SOURCES)) $(wildcard preempt/pins/*.c)) \
-	$(BENCH_OBJECTS) $(LAB_OBJECTS) $(EXAMPLES:%=%.o) $(TEST_PROGRAMS:%=%.o) \
+	$(BENCH_OBJECTS) $(LAB_OBJECTS) $(FLOORS:%=%.o) $(EXAMPLES:%=%.o) $(TEST_PROGRAMS:%=%.o) \
 	$(INTERNAL_PROGRAMS:%=%.o)
 PRECOMPILED := $(BUILD)/tests/precompiled.h
 CXX_OBJECTS := $(UNIT_TESTS:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.o) $(LONG_TESTS:%=%.o)
@@ -169,7 +171,7 @@ LIBRARIES := $(BUILD)/liburge.a $(BUILD)/liburge.so.0 $(BUILD)/liburge.so
 PINS := $(if $(CONFIG_ASAN)$(CONFIG_TSAN),,$(call objects,$(call native, \
 	$(wildcard preempt/pins/*.c preempt/pins/*.S))))
 LIBRARIES += $(if $(PINS),$(BUILD)/liburge-pins.so)
-PROGRAMS := $(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES)
+PROGRAMS := $(BUILD)/urge-bench $(BUILD)/urge-lab $(FLOORS) $(EXAMPLES)
 
 .PHONY: all all-tests
 all: $(LIBRARIES) $(PROGRAMS) $(if $(LLHTTP),,without-llhttp)
@@ -264,8 +266,9 @@ $(BUILD)/liburge-pins.so: $(PINS) $(BUILD)/liburge.so
 # Both show, and measure, inner parts of the library as well.
 $(BUILD)/urge-bench: $(BENCH_OBJECTS) $(BUILD)/liburge-internal.a $(BUILD)/.objects
 $(BUILD)/urge-lab: $(LAB_OBJECTS) $(BUILD)/bench.a $(BUILD)/liburge-internal.a $(BUILD)/.objects
+$(FLOORS): %: %.o
 $(EXAMPLES) $(TEST_PROGRAMS): %: %.o $(BUILD)/liburge.a
-$(BUILD)/urge-bench $(BUILD)/urge-lab $(EXAMPLES) $(TEST_PROGRAMS):
+$(BUILD)/urge-bench $(BUILD)/urge-lab $(FLOORS) $(EXAMPLES) $(TEST_PROGRAMS):
 	$(call say,LINK,$@)$(link-c) $(filter %.o %.a,$^) $(PRIVATE_LIBS) -lm
 
 $(BUILD)/examples/httpd: $(LLHTTP_OBJECTS)
