@@ -50,7 +50,7 @@ enum {
 	TAG_SET = 3,                     /* in sysmon's point, which has 1 and 2 itself */
 };
 
-struct waitpoint netpoll_point = { .epfd = -1, .timerfd = -1, .eventfd = -1 };
+struct waitpoint netpoll_point = { .epfd = -1, .timerfd = -1, .eventfd = -1, .fenced = true };
 
 static struct {
 	struct atomic_u32 claimed;
@@ -165,10 +165,13 @@ uint32_t netpoll_sleep(int64_t deadline, struct gqueue *q)
 	/*
 	 * timers_cover			here
 	 * the timer is in its heap	claimed = 0
-	 * barrier			barrier
+	 * the heap is unlocked		barrier
 	 * claimed? then it is ours	the caller looks at all heaps
+	 *
+	 * The unlock is a full barrier, so no membarrier is needed, which would interrupt other processors
+	 * at each sleep.
 	 */
-	mb_rare();
+	smp_mb();
 	if (load_rlx_u32(&netpoll.descriptors) > 0)
 		watch();
 	return readied;
@@ -266,7 +269,7 @@ int64_t netpoll_sysmon(int64_t now, bool event)
 	if (!netpoll_wanted()) {
 		disarm(now);
 		store_rlx_u32(&netpoll.watching, 0);
-		mb_rare(); /* pairs with the one in netpoll_sleep: see above */
+		smp_mb(); /* pairs with the one in netpoll_sleep: see above */
 		if (!netpoll_wanted())
 			return INT64_MAX;
 		store_rlx_u32(&netpoll.watching, 1);

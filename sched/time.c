@@ -326,7 +326,10 @@ void timers_cover(int64_t when)
 {
 	if (when == INT64_MAX)
 		return;
-	mb_frequent(); /* pairs with mb_rare in waitpoint_sleep and netpoll_sleep */
+	/*
+	 * The heap's unlock was a full barrier, which pairs with those in waitpoint_sleep and netpoll_sleep.
+	 * (If another thread put the timer in, that one covers it himself.)
+	 */
 	if (netpoll_sleeps())
 		waitpoint_lower(&netpoll_point, when);
 	else

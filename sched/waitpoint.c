@@ -25,7 +25,7 @@ int waitpoint_init(struct waitpoint *wp)
 
 	mutex_init(&wp->lock, RANK_WAITPOINT);
 	store_rlx_i64(&wp->until, 0);
-	wp->armed = 0;
+	wp->armed = INT64_MAX;
 	wp->timerfd = wp->eventfd = -1;
 	wp->epfd = epoll_new();
 	if (wp->epfd < 0)
@@ -69,12 +69,21 @@ void waitpoint_lower_slow(struct waitpoint *wp, int64_t when)
 	unlock(&wp->lock);
 }
 
+/* Between until and the second look: pairs with mb_frequent of those who publish deadlines. */
+static void sleeper_barrier(const struct waitpoint *wp)
+{
+	if (wp->fenced)
+		smp_mb(); /* pairs with unlock in their case */
+	else
+		mb_rare();
+}
+
 /* Sleeps until the deadline by epoll's time-out; -ENOSYS: the kernel has none that is fine enough. */
 static int sleep_briefly(struct waitpoint *wp, int64_t ns, int64_t (*earliest)(void),
 			 struct epoll_event *events, int n)
 {
 	if (ns > UNFENCED_MAX)
-		mb_rare();
+		sleeper_barrier(wp);
 	else
 		smp_mb();
 	waitpoint_lower(wp, earliest());
@@ -94,8 +103,8 @@ static int keep_others(struct waitpoint *wp, struct epoll_event *events, int got
 			continue;
 		}
 		lock(&wp->lock);
-		if (timer)
-			wp->armed = 0;
+		if (timer) /* if it was armed again meanwhile, it fires once in vain perhaps */
+			wp->armed = INT64_MAX;
 		if (sleeper || load_rlx_i64(&wp->until) == 0) {
 			if (!timer)
 				eventfd_drain(wp->eventfd);
@@ -121,7 +130,7 @@ int waitpoint_sleep(struct waitpoint *wp, int64_t deadline, int64_t (*earliest)(
 		lock(&wp->lock);
 		set_until(wp, deadline);
 		unlock(&wp->lock);
-		mb_rare(); /* pairs with mb_frequent of those who publish deadlines */
+		sleeper_barrier(wp);
 		waitpoint_lower(wp, earliest());
 		got = epoll_poll(wp->epfd, events, n, -1);
 	}

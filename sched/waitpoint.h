@@ -18,9 +18,11 @@
  * The deadline is a timerfd's, absolute, since epoll's own time-out is late by a thousandth. A sleep
  * that is so short that this does not matter takes the time-out, and spares two system calls.
  *
- * The sleeper's barrier is a membarrier (mb_rare): it interrupts every CPU that runs a thread of ours.
- * Where slices are as short as the sleep it is left out: what is published within the nanoseconds
- * that a store takes to get out of its CPU is then late by that sleep at most.
+ * At sysmon's point the sleeper's barrier is a membarrier (mb_rare): it interrupts every CPU that runs a
+ * thread of ours. Where slices are as short as the sleep it is left out: what is published within the
+ * nanoseconds that a store takes to get out of its CPU is then late by that sleep at most. At netpoll's
+ * point all deadlines are timers, published by the unlock of a heap, which is a full barrier; there
+ * the sleeper needs no more than that either.
  */
 #ifndef URGE_SCHED_WAITPOINT_H
 #define URGE_SCHED_WAITPOINT_H
@@ -34,7 +36,8 @@ struct waitpoint {
 	int epfd, timerfd, eventfd;
 	struct mutex lock;
 	struct atomic_i64 until; /* 0: nobody sleeps here; then the sleeper writes, else the lock */
-	int64_t armed;           /* lock: what the timerfd is set to; 0: it may have fired */
+	int64_t armed;           /* lock: what the timerfd is set to; INT64_MAX: it has fired */
+	bool fenced;             /* constant: who publishes a deadline has a full barrier */
 };
 
 /* Makes the descriptors. 0 or -errno. */

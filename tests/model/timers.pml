@@ -17,7 +17,7 @@
  *
  *	who has a timer to cover	M that leaves netpoll		sysmon before it sleeps
  *	the timer is in its heap	claimed = 0			until = ...
- *	mb_frequent			mb_rare				mb_rare
+ *	the heap is unlocked		smp_mb				mb_rare
  *	claimed? lower netpoll's	run the expired timers		claimed? lower netpoll's
  *	else lower sysmon's		cover the earliest		else lower its own
  *
@@ -40,7 +40,8 @@
  * Memory: each thread has a first-in first-out store buffer, as on x86 (TSO). Timers, claimed = 0,
  * sysmon's stores to sysmon_watching, and the work that is queued go through it. With -DMEMBARRIER
  * mb_frequent is nothing, and mb_rare drains the buffers of all threads; only then does sysmon's
- * barrier count here, as until is stored under a lock (sysmon_sleep.pml delays it as well).
+ * barrier count here, as until is stored under a lock (sysmon_sleep.pml delays it as well), and only
+ * for the work that is queued: the unlock of a heap drains the buffer of who put a timer in.
  *
  * Abstracted, and why no error can hide there:
  * - There is no clock: only the order of times matters, LATEST of them, and INF. A sleeper may wake
@@ -188,7 +189,6 @@ inline timers_cover(me, when)
 	if
 	:: when == INF
 	:: else ->
-		mb_frequent(me);
 		if
 		:: claimed -> waitpoint_lower(me, NETPOLL, when)
 		:: else -> waitpoint_lower(me, SYSMON, when)
@@ -258,7 +258,7 @@ findrunnable:
 	:: atomic { fence(id) && claimed -> skip } timers_cover(id, w); goto stopm
 	fi;
 	set_until(id, NETPOLL, w);
-	mb_rare(id);
+	fence(id);
 	timers_earliest();
 	waitpoint_lower(id, NETPOLL, w);
 	w = INF;
@@ -267,7 +267,7 @@ asleep:
 	wake(id, NETPOLL);
 	sb[id]!CLAIMED, 0;
 #ifndef MUT_NETPOLL_NO_BARRIER
-	mb_rare(id);
+	fence(id);
 #endif
 	if
 	:: atomic { fence(id) && (pidle & 1) -> pidle = pidle & ~1; p = 0 }
@@ -324,6 +324,9 @@ add:
 	:: w = LATEST
 	fi;
 	sb[id]!p, w;
+#ifndef MUT_UNLOCK_NO_BARRIER
+	fence(id);	/* the heap's unlock */
+#endif
 	if
 	:: direct ->
 		direct = 0;
