@@ -39,6 +39,7 @@ static void ask(uint32_t tid)
 void *preempt_floor_asks(void *unused)
 {
 	(void)unused;
+	thread_set_short_slice(100000); /* as sysmon has */
 	while (!LOAD(stop)) {
 		struct timespec pause = { .tv_nsec = PAUSE };
 		uint32_t tid;

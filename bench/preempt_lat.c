@@ -9,8 +9,10 @@
  *	preempt.lat.injected.cross	a thread on another CPU signals it; all threads of the runtime
  *					share the one CPU
  *	preempt.lat.parked.cross	the same, and the kernel may put the other thread onto either CPU
- * The last two only on a machine with two CPUs. A repetition is 2,000 requests. preempt.lat.floor.* are
- * the same four with bare threads, without a runtime (preempt_floor.c), each right before its figure.
+ *	preempt.lat.parked.busy		the same beside a thread that loops all the time: the CPU that
+ *					becomes free is the one where the thread parks
+ * The last three only on a machine with two CPUs. A repetition is 2,000 requests. preempt.lat.floor.* are
+ * the same with bare threads, without a runtime (preempt_floor.c), each right before its figure.
  *
  * There is no twin: Go has no way to ask for one preemption.
  */
@@ -19,6 +21,7 @@
 #include "bench/workloads.h"
 #include "kernelshim/clock.h"
 #include "kernelshim/sys.h"
+#include "kernelshim/thread.h"
 #include "preempt/preempt.h"
 #include "sched/tls.h"
 #include "urge.h"
@@ -92,6 +95,7 @@ static void *asking_thread(void *arg)
 {
 	struct lat *lat = arg;
 
+	thread_set_short_slice(100000); /* as sysmon has */
 	while (!LOAD(lat->stop)) {
 		struct m *mp = LOAD(lat->loops_on);
 		struct timespec pause = { .tv_nsec = 50000 };
@@ -100,6 +104,13 @@ static void *asking_thread(void *arg)
 		if (mp && mp == LOAD(lat->loops_on) && !LOAD(lat->stop))
 			ask(lat, mp);
 	}
+	return NULL;
+}
+
+static void *busy_thread(void *stop)
+{
+	while (!__atomic_load_n((uint32_t *)stop, __ATOMIC_RELAXED))
+		;
 	return NULL;
 }
 
@@ -154,15 +165,17 @@ static int use_cpus(const cpu_set_t *allowed, int n, int max)
 
 static int run_cell(const struct bench_run *run)
 {
-	bool parked = strstr(run->cell, "parked"), cross = strstr(run->cell, "cross");
-	bool bare = strstr(run->cell, "floor");
+	bool parked = strstr(run->cell, "parked"), same = strstr(run->cell, "same");
+	bool bare = strstr(run->cell, "floor"), busy = strstr(run->cell, "busy");
+	const bool cross = !same;
 	struct lat lat = { .cross = cross,
 			   .policy = parked ? URGE_PREEMPT_PARK : URGE_PREEMPT_INJECT };
 	struct preempt_floor floor = {
 		.parked = parked, .cross = cross, .samples = &lat.samples, .requests = REQUESTS
 	};
+	uint32_t idle = 0;
 	cpu_set_t allowed;
-	pthread_t thread;
+	pthread_t thread, busy_one;
 	int err;
 
 	sched_getaffinity(0, sizeof(allowed), &allowed);
@@ -174,9 +187,14 @@ static int run_cell(const struct bench_run *run)
 			    "pthread_create");
 	}
 	bench_check(use_cpus(&allowed, 0, cross && parked ? 2 : 1), "sched_setaffinity");
+	if (busy)
+		bench_check(-pthread_create(&busy_one, NULL, busy_thread, &idle), "pthread_create");
 	err = bare ? preempt_floor(&floor) : urge_main(measure, &lat);
 	if (cross)
 		pthread_join(thread, NULL);
+	__atomic_store_n(&idle, 1, __ATOMIC_RELAXED);
+	if (busy)
+		pthread_join(busy_one, NULL);
 	for (size_t i = 0; i < lat.samples.n; i++)
 		printf("%.0f\n", lat.samples.v[i]);
 	samples_free(&lat.samples);
@@ -220,6 +238,8 @@ static int preempt_lat(const struct bench_run *run)
 	measure_cell(run, "injected.cross");
 	measure_cell(run, "floor.parked.cross");
 	measure_cell(run, "parked.cross");
+	measure_cell(run, "floor.parked.busy");
+	measure_cell(run, "parked.busy");
 	return 0;
 }
 
@@ -234,6 +254,8 @@ static const char *const figures[] = {
 	BENCH_DISTRIBUTION("preempt.lat.injected.cross.*"),
 	BENCH_DISTRIBUTION("preempt.lat.floor.parked.cross.*"),
 	BENCH_DISTRIBUTION("preempt.lat.parked.cross.*"),
+	BENCH_DISTRIBUTION("preempt.lat.floor.parked.busy.*"),
+	BENCH_DISTRIBUTION("preempt.lat.parked.busy.*"),
 	NULL,
 };
 
@@ -242,6 +264,6 @@ const struct workload preempt_lat_workload = {
 	.what = "one preemption, from the request until the next goroutine runs",
 	.procs = one_p,
 	.figures = figures,
-	.seconds = 30,
+	.seconds = 60,
 	.process = preempt_lat,
 };
