@@ -59,6 +59,8 @@ static struct m *pop_sig(struct p *pp)
 	if (!gp)
 		return NULL;
 	store_rlx_u64(&pp->schedtick, load_rlx_u64(&pp->schedtick) + 1);
+	/* else it could not be told from one that is no hog, and would be stopped for nobody */
+	slice_begins(pp, gp, parked_begins(load_rlx_i64(&sysmon_now)));
 	store_rel_u32(&gp->status, Grunning);
 	return load_rlx_ptr(&gp->m);
 }

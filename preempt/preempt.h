@@ -56,6 +56,11 @@ enum {
 	SIGNAL_EVEN_IN_CALL = 8, /* how it is sent: never in signal_sent */
 };
 
+/*
+ * How often a goroutine in a library is let go before it is parked. Of the stops of loops that are in
+ * libc for a third of the time, 13 % were parkings with 1, 5 % with 2, 1 % with 4; each costs a signal,
+ * and whoever waits some 60 us. A parking costs little more than a move, but may stop the holder of a lock.
+ */
 enum { DEFERRALS_MAX = 2 };
 
 /* gp, which runs on mp, ends: it holds nothing of the thread any more. */

@@ -92,6 +92,8 @@ bool revokep(struct p *pp, bool waits_for_lock)
 	pp->globtick -= GLOBAL_TICK / 2 + 1;
 	store_rel_u32(&pp->status, Pidle);
 	/* whoever holds the lock that it waits for may be parked */
+	if (waits_for_lock)
+		store_rlx_u32(&sched.graces, GRACES * parkedsize());
 	if (!waits_for_lock || load_rlx_u32(&pp->attn) || !parked_runs(pp))
 		handoffp(pp);
 	return true;

@@ -97,8 +97,9 @@ void hog_put(struct p *pp, struct g *gp)
 
 struct g *hog_get(struct p *pp)
 {
-	struct hogq *first = pp->parkedturn ? sched.parked : sched.hogs;
-	struct hogq *second = pp->parkedturn ? sched.hogs : sched.parked;
+	bool parked_first = pp->parkedturn || load_rlx_u32(&sched.graces) > 0;
+	struct hogq *first = parked_first ? sched.parked : sched.hogs;
+	struct hogq *second = parked_first ? sched.hogs : sched.parked;
 	struct g *gp = hogq_take(first, pp->node);
 
 	if (!gp)

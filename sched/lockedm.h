@@ -40,6 +40,12 @@ bool stoplockedm(struct m *mp);
  */
 bool parked_runs(struct p *pp);
 
+#define GRACE INT64_C(100000) /* ns: a grace run, see lockedm.c */
+enum { GRACES = 3 };          /* for each: the kernel may have stopped the holder during one */
+
+/* When the slice begins, for sysmon, of one that has been taken out of the queue at `now`. */
+int64_t parked_begins(int64_t now);
+
 /* How many there are. */
 static inline uint32_t parkedsize(void)
 {

@@ -397,6 +397,7 @@ struct schedt {
 	struct globq globq[MAX_NODES];
 	struct hogq hogs[MAX_NODES];
 	struct hogq parked[MAX_NODES]; /* those that wait in the handler, on threads of their own */
+	struct atomic_u32 graces;      /* so many of them get a grace run: see lockedm.c */
 	struct atomic_u32 nrevoked;    /* Ms that run without the P that was taken from them */
 
 	/* constant while the runtime runs */

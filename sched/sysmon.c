@@ -292,6 +292,15 @@ static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *
 		       now + (pp->sysmon_defers ? DEFERRED_LOOK : min_i64(slice, first_look()));
 }
 
+/* While there are grace runs. */
+static int64_t grace_due(int64_t now)
+{
+	if (parkedsize() > 0)
+		return now + GRACE;
+	store_rlx_u32(&sched.graces, 0);
+	return INT64_MAX;
+}
+
 /* One look at every P. Returns when to look again. */
 static int64_t retake(int64_t now)
 {
@@ -381,6 +390,8 @@ void sysmon(void)
 		if (next != INT64_MAX || anyone_waits()) {
 			store_rlx_u32(&sysmon_watching, others_wait(1) ? WATCH_ALL : WATCH_HOGS);
 			next = min_i64(next, now + load_rlx_i64(&time_slice));
+			if (load_rlx_u32(&sched.graces) > 0)
+				next = min_i64(next, grace_due(now));
 			if (load_rlx_u32(&sched.npidle) > 0) /* a handler has queued one */
 				wakep();
 		} else {
