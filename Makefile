@@ -104,6 +104,9 @@ $(error no port to '$(machine)': $(CC) must compile for x86_64 or aarch64)
 endif
 
 WARNINGS := -Wall -Wextra -Werror
+# The atomic instructions of ARMv8.1 are the full barriers that kernelshim/atomic.h promises; loops of
+# exclusive loads and stores are not.
+MACHINE_FLAGS := $(if $(filter arm64,$(ARCH)),-march=armv8.1-a)
 INCLUDES := -I. -I$(BUILD)/include -include kernelshim/kconfig.h
 # A hidden symbol is reached without the GOT, a TLS variable by one %fs access; the unwind tables
 # let gdb and perf walk from the instruction where a signal hit.
@@ -122,9 +125,9 @@ SANITIZE := $(SANITIZE_CXX) \
 	$(if $(CONFIG_UBSAN),-fsanitize=undefined -fno-sanitize-recover=undefined)
 PRIVATE_LIBS := -lurcu-memb $(if $(CONFIG_NUMA),-lnuma) -lpthread
 
-compile-c = $(CC) -std=gnu11 $(WARNINGS) $(kind-flags) $(SANITIZE) $(CFLAGS) $(sig-flags) \
+compile-c = $(CC) -std=gnu11 $(MACHINE_FLAGS) $(WARNINGS) $(kind-flags) $(SANITIZE) $(CFLAGS) $(sig-flags) \
 	-MMD -MP -c -o $@ $<
-compile-cxx = $(CXX) -std=c++17 $(WARNINGS) $(precompiled) $(kind-flags) $(SANITIZE_CXX) \
+compile-cxx = $(CXX) -std=c++17 $(MACHINE_FLAGS) $(WARNINGS) $(precompiled) $(kind-flags) $(SANITIZE_CXX) \
 	$(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 # The last step of a quiet build is `say`: one line instead of the command; V=1 shows the command.

@@ -6,7 +6,7 @@
  *
  *	load_rlx  store_rlx	no order, only no tearing
  *	load_acq  store_rel	acquire, release
- *	xchg, cas, add, sub, or_, and_	sequentially consistent: on x86 and arm64 (LSE) a
+ *	xchg, cas, add, sub, or_, and_	sequentially consistent: on x86 and ARMv8.1 (LSE) a
  *			read-modify-write costs the same whatever it is told, and each is a full
  *			barrier that the scheduler's protocols rely on
  *
