@@ -15,8 +15,8 @@
  *	cpu			CPU time of the server per request, its loops included
  *	conn_fairness_max_over_min	answers to the luckiest connection, over those to the unluckiest
  *
- * With --server PROGRAM it is not our server that is measured but `PROGRAM -addr HOST:PORT -loops N`;
- * the twin is w12_echo, so that both are under the same load.
+ * With --server PROGRAM it is not our server that is measured but `PROGRAM -addr HOST:PORT -loops
+ * N`; the twin is w12_echo, so that both are under the same load.
  */
 #include "bench/echo_load.h"
 #include "bench/loops.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The load of the servers: one thread, 64 connections, a closed loop. Each connection has one message
- * under way; when all of the answer has come the next one is sent. The latency is from the send to the
- * last byte read.
+ * The load of the servers: one thread, 64 connections, a closed loop. Each connection has one
+ * message under way; when all of the answer has come the next one is sent. The latency is from the
+ * send to the last byte read.
  */
 #ifndef URGE_BENCH_ECHO_LOAD_H
 #define URGE_BENCH_ECHO_LOAD_H
@@ -32,8 +32,8 @@ extern const struct echo_message echo_64_bytes;
 struct echo_load;
 
 /*
- * Connects to the port on 127.0.0.1, trying for up to 10 s while nobody listens there, and sends the
- * first messages. Ends the program, in words, when that fails. The message stays the caller's.
+ * Connects to the port on 127.0.0.1, trying for up to 10 s while nobody listens there, and sends
+ * the first messages. Ends the program, in words, when that fails. The message stays the caller's.
  */
 struct echo_load *echo_load_new(uint16_t port, const struct echo_message *message);
 

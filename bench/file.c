@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * file: reads of 4 KiB from a regular file of 16 MiB, by goroutines in declared sections, as urge_read
- * makes them, and by a thread with an io_uring: the figures behind the decision in docs/design.md.
+ * file: reads of 4 KiB from a regular file of 16 MiB, by goroutines in declared sections, as
+ * urge_read makes them, and by a thread with an io_uring: the figures behind the decision in
+ * docs/design.md.
  *	cached		one reader, one read at a time, the file in the page cache: 200,000 reads
  *	direct32	O_DIRECT, past the cache, 32 at a time, scattered: 10,000 reads
  *	.uring		the same with io_uring: as many reads in flight, submitted and awaited together

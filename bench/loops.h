@@ -28,8 +28,8 @@ enum loop_kind {
 void loop_turns(enum loop_kind kind, uint64_t turns);
 
 /*
- * K goroutines in loops of one kind. Zero-initialised; start, then join once; the struct must stay where
- * it is meanwhile. Loops that are told to halt before they start end at once.
+ * K goroutines in loops of one kind. Zero-initialised; start, then join once; the struct must stay
+ * where it is meanwhile. Loops that are told to halt before they start end at once.
  */
 struct loops {
 	/* constant */

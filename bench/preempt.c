@@ -4,22 +4,23 @@
  * now - t0 - 1 ms. A repetition is a window of 1.5 s with K = 4, and of 0.5 s with K = 0, the
  * reference without load. The twin is w09_preempt -mode sleep -secs 1.5, and -loops 0 -secs 0.5.
  *
- * preempt.poll: the same, but the goroutine is woken by a process at the other end of a socket pair,
- * which sleeps for 1 to 5 ms, writes the time, and waits for a byte. Lateness = now - that time. The
- * twin is w09_preempt -mode poll.
+ * preempt.poll: the same, but the goroutine is woken by a process at the other end of a socket
+ * pair, which sleeps for 1 to 5 ms, writes the time, and waits for a byte. Lateness = now - that
+ * time. The twin is w09_preempt -mode poll.
  *
  * preempt.sleep.libc, preempt.poll.libc: the same beside 4 loops in libc (bench/loops.h), without a
  * twin.
  *
- * preempt.malloc: beside 4 loops of malloc and free, the goroutine sleeps 1 ms and calls malloc; not its
- * lateness is taken, but how long the call lasts: whoever holds the arena's lock may be stopped.
+ * preempt.malloc: beside 4 loops of malloc and free, the goroutine sleeps 1 ms and calls malloc;
+ * not its lateness is taken, but how long the call lasts: whoever holds the arena's lock may be
+ * stopped.
  *
  * preempt.sleep.thread, preempt.poll.thread: in between, with the same loops running, windows of
  * 0.5 s in which not the goroutine but a thread that the runtime knows nothing of sleeps 1 ms by
- * clock_nanosleep: what the kernel gives on this machine at this moment. The two take turns, because
- * a thread that wakes 1000 times a second takes CPU from the loops and would change what it is
- * compared with. The thread is an ordinary one, with the default scheduling policy and timer slack;
- * it is made before boot, since a thread inherits the slack of its maker.
+ * clock_nanosleep: what the kernel gives on this machine at this moment. The two take turns,
+ * because a thread that wakes 1000 times a second takes CPU from the loops and would change what it
+ * is compared with. The thread is an ordinary one, with the default scheduling policy and timer
+ * slack; it is made before boot, since a thread inherits the slack of its maker.
  */
 #include "bench/loops.h"
 #include "bench/workloads.h"

@@ -15,8 +15,8 @@ struct preempt_floor {
 };
 
 /*
- * The thread that asks, if `cross`: made before, so that it may be bound to another CPU. It ends when
- * preempt_floor has all it wants.
+ * The thread that asks, if `cross`: made before, so that it may be bound to another CPU. It ends
+ * when preempt_floor has all it wants.
  */
 void *preempt_floor_asks(void *unused);
 

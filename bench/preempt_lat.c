@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preempt.lat: one preemption, from the request until the next goroutine runs. One P, a goroutine that
- * loops and one that waits for the P. Each request is made by hand, as the runtime makes it: the
- * slice is so long that the runtime itself makes none.
+ * preempt.lat: one preemption, from the request until the next goroutine runs. One P, a goroutine
+ * that loops and one that waits for the P. Each request is made by hand, as the runtime makes it:
+ * the slice is so long that the runtime itself makes none.
  *	preempt.lat.injected.same	the loop signals itself, and is moved: signal, decision, injected
  *	preempt.lat.parked.same		call, switch; or its thread is parked, and another one, on the
  *					same CPU, goes on with the P
@@ -11,8 +11,9 @@
  *	preempt.lat.parked.cross	the same, and the kernel may put the other thread onto either CPU
  *	preempt.lat.parked.busy		the same beside a thread that loops all the time: the CPU that
  *					becomes free is the one where the thread parks
- * The last three only on a machine with two CPUs. A repetition is 2,000 requests. preempt.lat.floor.* are
- * the same with bare threads, without a runtime (preempt_floor.c), each right before its figure.
+ * The last three only on a machine with two CPUs. A repetition is 2,000 requests.
+ * preempt.lat.floor.* are the same with bare threads, without a runtime (preempt_floor.c), each
+ * right before its figure.
  *
  * There is no twin: Go has no way to ask for one preemption.
  */
@@ -55,8 +56,8 @@ struct lat {
 #define STORE(word, value) __atomic_store_n(&(word), (value), __ATOMIC_RELEASE)
 
 /*
- * A request as the runtime makes it. Inlined, with the system call: nobody is moved out of a function
- * of the runtime's.
+ * A request as the runtime makes it. Inlined, with the system call: nobody is moved out of a
+ * function of the runtime's.
  */
 static inline void ask(struct lat *lat, struct m *mp)
 {

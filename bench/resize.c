@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * resize: GOMAXPROCS changes under load. 500 pairs of goroutines play ping-pong on unbuffered
- * channels for ever, and yield every 64 round trips; two tight loops; a ticker that sleeps 1 ms in a
- * loop and notes the longest gap; and the resizer: 200 times urge_gomaxprocs to the low or the high
- * number in turn, its duration noted, and a sleep of 2 ms, at most six seconds in all. The high
- * number is the workload's number of Ps. noresize: the same load for half a second at each.
+ * channels for ever, and yield every 64 round trips; two tight loops; a ticker that sleeps 1 ms in
+ * a loop and notes the longest gap; and the resizer: 200 times urge_gomaxprocs to the low or the
+ * high number in turn, its duration noted, and a sleep of 2 ms, at most six seconds in all. The
+ * high number is the workload's number of Ps. noresize: the same load for half a second at each.
  *
  * The twin is w10_resize -gosched 64, whose ticker is a time.Ticker.
  */

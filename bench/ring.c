@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring: 1000 goroutines; the i-th receives a number from channel i, unbuffered, and sends that number
- * less one to channel i + 1. One token makes N = 2,000,000 hops; then a wave of numbers below zero ends
- * them all. ns/hop = wall / N.
+ * ring: 1000 goroutines; the i-th receives a number from channel i, unbuffered, and sends that
+ * number less one to channel i + 1. One token makes N = 2,000,000 hops; then a wave of numbers
+ * below zero ends them all. ns/hop = wall / N.
  *
  * skynet: skynet(number, size): with size 1 sends its number to its parent's channel; else makes an
- * unbuffered channel, starts ten children of a tenth of the size, receives their ten numbers, and sends
- * the sum. Size 1,000,000, so 1,111,111 goroutines and the sum 499,999,500,000. ns per goroutine.
+ * unbuffered channel, starts ten children of a tenth of the size, receives their ten numbers, and
+ * sends the sum. Size 1,000,000, so 1,111,111 goroutines and the sum 499,999,500,000. ns per
+ * goroutine.
  *
  * The twin is w04_ring; both run in one process, in its order.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stw: how long it takes to stop the world beside 4 loops: from the call of urge_stop_the_world to its
- * return, 200 times a repetition. Before each stop the caller spins for 200 us, so that the other Ps
- * are really running loops again; after every 20 it yields.
+ * stw: how long it takes to stop the world beside 4 loops: from the call of urge_stop_the_world to
+ * its return, 200 times a repetition. Before each stop the caller spins for 200 us, so that the
+ * other Ps are really running loops again; after every 20 it yields.
  *	stw.stop.loops4		4 tight loops
  *	stw.stop.libc.loops4	2 of them are inside libc instead
  * The twin is w11_stw -loops 4, whose stw.readmemstats.loops4 is one stop and start of Go's world.

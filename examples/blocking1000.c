@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thousand goroutines call foreign code that blocks for a second, all at once. Each needs a thread
- * meanwhile, so that all take about a second; then the threads end by themselves. (Go keeps them for
- * ever: bench/blocking shows both.)
+ * A thousand goroutines call foreign code that blocks for a second, all at once. Each needs a
+ * thread meanwhile, so that all take about a second; then the threads end by themselves. (Go keeps
+ * them for ever: bench/blocking shows both.)
  *
  *	hello			a thousand times
  *	done after 1.1 s; 1004 threads

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Five ways to block, of which none holds a thread: a hundred goroutines wait for a channel, a time,
- * a socket, a select, a lock, while a handful of threads sleeps.
+ * Five ways to block, of which none holds a thread: a hundred goroutines wait for a channel, a
+ * time, a socket, a select, a lock, while a handful of threads sleeps.
  *
  *	channel: 100 goroutines wait, 7 threads
  *	sleep: 100 goroutines wait, 7 threads

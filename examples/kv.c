@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A key-value server that speaks RESP2, Redis's protocol: PING ECHO GET SET DEL EXISTS INCR DECR
- * INCRBY MGET MSET EXPIRE TTL PERSIST DBSIZE FLUSHALL INFO SELECT QUIT, with pipelining. (COMMAND and
- * CONFIG answer empty, for redis-cli and redis-benchmark.)
+ * INCRBY MGET MSET EXPIRE TTL PERSIST DBSIZE FLUSHALL INFO SELECT QUIT, with pipelining. (COMMAND
+ * and CONFIG answer empty, for redis-cli and redis-benchmark.)
  *
  * A connection's goroutine reads into one buffer, on its stack while requests are small, so that
  * what many connections have taken comes back when they are gone; carries out every request that is

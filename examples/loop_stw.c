@@ -3,7 +3,8 @@
  * An endless loop beside a request to stop the world.
  *
  * Before Go 1.14 such a loop, which calls nothing, made the whole program hang as soon as the
- * garbage collector wanted everybody to stop. Here, as in Go since, a signal stops it wherever it is.
+ * garbage collector wanted everybody to stop. Here, as in Go since, a signal stops it wherever it
+ * is.
  *
  * Expected output, exit status 0:
  *

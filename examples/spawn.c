@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs other programs, as a service does: the output comes through a pipe, the end by a pidfd. Both are
- * waited for like a socket, so neither a P nor a thread is held meanwhile, and a deadline ends the
- * wait. (waitpid would block the thread; SIGCHLD would tell of all children at once.)
+ * Runs other programs, as a service does: the output comes through a pipe, the end by a pidfd. Both
+ * are waited for like a socket, so neither a P nor a thread is held meanwhile, and a deadline ends
+ * the wait. (waitpid would block the thread; SIGCHLD would tell of all children at once.)
  *
  * posix_spawn rather than fork and exec: it copies nothing, and between fork and exec little is
  * allowed in a program with threads.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The stack that a thread's signal handlers run on. It is populated when made, so that a handler
- * that interrupts a fault or a full memory cgroup does not fault itself, and has a guard page below.
+ * that interrupts a fault or a full memory cgroup does not fault itself, and has a guard page
+ * below.
  */
 #ifndef URGE_KERNELSHIM_ALTSTACK_H
 #define URGE_KERNELSHIM_ALTSTACK_H

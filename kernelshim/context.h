@@ -7,8 +7,8 @@
  * switch, where its unwind tables say it is: a parked stack unwinds from these three words, and the
  * switch needs no tables of its own, since stack and frame pointer change together.
  *
- * Rejected: a function in an assembly file that pushes the six callee-saved registers. It saves what
- * nobody needs, and the call that enters it is never returned from: every return after it is
+ * Rejected: a function in an assembly file that pushes the six callee-saved registers. It saves
+ * what nobody needs, and the call that enters it is never returned from: every return after it is
  * mispredicted (24 ns a switch through the scheduler against 15 inline, on a Zen 5).
  *
  * The floating-point control words (MXCSR and x87's; FPCR) stay with the thread, though the ABIs

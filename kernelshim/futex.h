@@ -13,9 +13,9 @@ extern "C" {
 #endif
 
 /*
- * Blocks while *addr == val. deadline_ns is absolute, on nanotime()'s clock; INT64_MAX or a negative
- * one never comes. Returns 0 when woken or when *addr was not val (spurious wake-ups are possible:
- * look at the word again), -ETIMEDOUT, or -EINTR after a signal handler.
+ * Blocks while *addr == val. deadline_ns is absolute, on nanotime()'s clock; INT64_MAX or a
+ * negative one never comes. Returns 0 when woken or when *addr was not val (spurious wake-ups are
+ * possible: look at the word again), -ETIMEDOUT, or -EINTR after a signal handler.
  */
 int futex_wait(const uint32_t *addr, uint32_t val, int64_t deadline_ns);
 

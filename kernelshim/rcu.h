@@ -8,8 +8,8 @@
  *
  * In the child of a fork liburcu's registry names threads that are not there, in memory that other
  * threads get, and its locks may be held: memb has no handlers for fork (bp has). So there nobody
- * registers, and nobody waits for a grace period; read sections, which only count in their thread, do no
- * harm.
+ * registers, and nobody waits for a grace period; read sections, which only count in their thread,
+ * do no harm.
  *
  * Not used: call_rcu. It aborts the process when it can't make its thread, runs callbacks of the
  * program's own on it, and before version 0.14 leaves a thread behind that nobody may join. See

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * __x86_return_thunk: how functions with the attribute function_return("thunk-extern") return: by an
- * indirect jump, which is predicted from its own past. For functions in which the stack was
+ * __x86_return_thunk: how functions with the attribute function_return("thunk-extern") return: by
+ * an indirect jump, which is predicted from its own past. For functions in which the stack was
  * switched: see sched/park.h. %rcx holds no result and is nobody's.
  */
 	.text

@@ -3,8 +3,8 @@
  * What the sanitizers must be told of a stack switch. Nothing in other builds.
  *
  * AddressSanitizer keeps a fake stack per stack: the old side stores its own in *save (NULL save on
- * a stack's last exit, which frees it), the new side gives back what it stored. ThreadSanitizer keeps
- * a fiber per stack, changed right before the switch.
+ * a stack's last exit, which frees it), the new side gives back what it stored. ThreadSanitizer
+ * keeps a fiber per stack, changed right before the switch.
  */
 #ifndef URGE_KERNELSHIM_SANITIZER_H
 #define URGE_KERNELSHIM_SANITIZER_H

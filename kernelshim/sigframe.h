@@ -2,7 +2,8 @@
 /*
  * What a signal handler sees of, and may do to, the context it interrupted: the general and
  * extended registers in the frame that the kernel built, and the rewriting of that frame into a
- * call. Everything here is signal-side: no TLS, no libc, no stack protector, general registers only.
+ * call. Everything here is signal-side: no TLS, no libc, no stack protector, general registers
+ * only.
  */
 #ifndef URGE_KERNELSHIM_SIGFRAME_H
 #define URGE_KERNELSHIM_SIGFRAME_H
@@ -36,8 +37,8 @@ uintptr_t sigframe_pc_sig(const void *ucontext);
 uintptr_t sigframe_sp_sig(const void *ucontext);
 
 /*
- * True when the signal found the thread in a system call: the kernel has it ready to be made again, or
- * to return with EINTR. (Or it is just about to make one.)
+ * True when the signal found the thread in a system call: the kernel has it ready to be made again,
+ * or to return with EINTR. (Or it is just about to make one.)
  */
 bool sigframe_in_syscall_sig(const void *ucontext);
 
@@ -45,8 +46,8 @@ bool sigframe_in_syscall_sig(const void *ucontext);
 bool sigframe_interrupted_sig(const void *ucontext);
 
 /*
- * Turns such a call, of which EINTR says that it has done nothing, into one that is about to be made.
- * False: it can't be told which call it is, or it is none of those.
+ * Turns such a call, of which EINTR says that it has done nothing, into one that is about to be
+ * made. False: it can't be told which call it is, or it is none of those.
  */
 bool sigframe_repeat_syscall_sig(void *ucontext);
 

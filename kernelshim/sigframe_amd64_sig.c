@@ -109,8 +109,8 @@ bool sigframe_interrupted_sig(const void *ucontext)
 }
 
 /*
- * Those that return EINTR with a handler, also one with SA_RESTART (sockets if they have a time-out), and
- * have done nothing then: not connect, which goes on by itself.
+ * Those that return EINTR with a handler, also one with SA_RESTART (sockets if they have a
+ * time-out), and have done nothing then: not connect, which goes on by itself.
  */
 static bool repeatable(uint64_t nr)
 {
@@ -153,7 +153,8 @@ static bool repeatable(uint64_t nr)
 }
 
 /*
- * The result has replaced the number of the call in rax; the instruction right before the call tells it:
+ * The result has replaced the number of the call in rax; the instruction right before the call
+ * tells it:
  *	b8 imm32	mov $nr, %eax		most of libc's wrappers
  *	48 89 44 24 f8	mov %rax, -8(%rsp)	syscall(), where it is ours; the red zone is kept
  */

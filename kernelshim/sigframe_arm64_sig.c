@@ -16,9 +16,9 @@
  *
  * After the general registers a frame holds records: type, size, payload, a null one at the end. An
  * "extra" record leads to more of them, right behind the end. Types that this file does not know
- * make the verdict SIGFRAME_REGS_UNKNOWN, and so does what can't be carried to another thread or must
- * not be live while C code runs: SME state in use (target would start in streaming mode), and a
- * vector length that other threads don't have (sigreturn kills the thread).
+ * make the verdict SIGFRAME_REGS_UNKNOWN, and so does what can't be carried to another thread or
+ * must not be live while C code runs: SME state in use (target would start in streaming mode), and
+ * a vector length that other threads don't have (sigreturn kills the thread).
  */
 #include "kernelshim/compiler.h"
 #include "kernelshim/sigframe.h"

@@ -54,9 +54,9 @@ int thread_tgkill(int tid, int sig);
 int thread_sigqueue(int tid, int sig, uint64_t value);
 
 /*
- * Changes this thread's signal mask by how (SIG_BLOCK, ...): bit n-1 stands for signal n. set may be
- * NULL, old too. Unlike pthread_sigmask it can block the signals that libc keeps for itself (32 and
- * 33): leave those alone, or setuid() in another thread waits for ever.
+ * Changes this thread's signal mask by how (SIG_BLOCK, ...): bit n-1 stands for signal n. set may
+ * be NULL, old too. Unlike pthread_sigmask it can block the signals that libc keeps for itself (32
+ * and 33): leave those alone, or setuid() in another thread waits for ever.
  */
 int thread_sigmask(int how, const uint64_t *set, uint64_t *old);
 

@@ -17,8 +17,9 @@ enum thread_state {
 };
 
 /*
- * The state of thread tid. *call: the number of the system call that it is blocked in, -1 if it is in
- * none. Neither locks nor allocates; touches no errno. One thread may call it: it keeps files open.
+ * The state of thread tid. *call: the number of the system call that it is blocked in, -1 if it is
+ * in none. Neither locks nor allocates; touches no errno. One thread may call it: it keeps files
+ * open.
  */
 enum thread_state thread_state(int tid, long *call);
 

@@ -10,8 +10,8 @@
  * opened for the one call: a descriptor kept for later would name the parent after a fork, and
  * this code would then guard and populate somebody else's memory.
  *
- * MAP_POPULATE or MADV_POPULATE_WRITE over the whole slab was rejected: of 256 KiB a stack the first
- * page is wanted.
+ * MAP_POPULATE or MADV_POPULATE_WRITE over the whole slab was rejected: of 256 KiB a stack the
+ * first page is wanted.
  */
 #include "kernelshim/vm.h"
 #include "kernelshim/atomic.h"

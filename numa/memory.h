@@ -22,8 +22,9 @@ bool numa_memory_init(struct numa_topology *t);
 
 /*
  * Pages of the range come from node `node`, or when that is full from the nearest other one. For
- * fresh mappings; pages that are there already stay, or with move go there, which is slow. Addresses
- * and lengths are multiples of the page size. Splits the mapping where the policy changes.
+ * fresh mappings; pages that are there already stay, or with move go there, which is slow.
+ * Addresses and lengths are multiples of the page size. Splits the mapping where the policy
+ * changes.
  */
 void numa_memory_prefer(const struct numa_topology *t, uint32_t node, void *addr, size_t len,
 			bool move);

@@ -2,17 +2,17 @@
 /*
  * Ps over nodes, in proportion to the CPUs that we may use there.
  *
- * P after P goes to the node with the largest cpus / (2 * ps + 1), where ps counts the Ps that it has
- * got: the method of Sainte-Lague (Webster), by which parliaments give out seats. What it has over
- * rounding each node's share: it needs no total, so that the first n Ps are placed in proportion for
- * every n, and growing GOMAXPROCS moves nobody. With as many Ps as CPUs each node has as many Ps as
- * CPUs: the quotient of a node with a P to spare for each CPU is below 1/2, all others' are above.
- * Rejected: filling one node after the other (half the memory channels idle, when GOMAXPROCS is
- * half the machine) and round robin (wrong on nodes of different size).
+ * P after P goes to the node with the largest cpus / (2 * ps + 1), where ps counts the Ps that it
+ * has got: the method of Sainte-Lague (Webster), by which parliaments give out seats. What it has
+ * over rounding each node's share: it needs no total, so that the first n Ps are placed in
+ * proportion for every n, and growing GOMAXPROCS moves nobody. With as many Ps as CPUs each node
+ * has as many Ps as CPUs: the quotient of a node with a P to spare for each CPU is below 1/2, all
+ * others' are above. Rejected: filling one node after the other (half the memory channels idle,
+ * when GOMAXPROCS is half the machine) and round robin (wrong on nodes of different size).
  *
  * Why stealing has a reach. A look at another node's run queue pulls its lines across the
- * interconnect, twice. So the first rounds of a look stay on the node; the next one tries a few Ps on
- * each of the others, nearest first, so that a thief among many loaded nodes finds work soon and
+ * interconnect, twice. So the first rounds of a look stay on the node; the next one tries a few Ps
+ * on each of the others, nearest first, so that a thief among many loaded nodes finds work soon and
  * disturbs few; and the last round looks everywhere, so that no work is stranded.
  */
 #include "numa/placement.h"

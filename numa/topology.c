@@ -12,9 +12,10 @@
  * and from the affinity mask, in which the kernel has already left out what the cpuset forbids and
  * what is offline.
  *
- * Why not all of it through libnuma: it looks at one fixed /sys, so that tests could show it no other
- * machine, prints on stderr what it does not understand, and knows no caches. It is asked what files
- * do not say: whether memory policies work in this process, and on which nodes (numa/memory.c).
+ * Why not all of it through libnuma: it looks at one fixed /sys, so that tests could show it no
+ * other machine, prints on stderr what it does not understand, and knows no caches. It is asked
+ * what files do not say: whether memory policies work in this process, and on which nodes
+ * (numa/memory.c).
  *
  * Whatever does not fit together (a node without distances, a CPU on two nodes, an allowed CPU on
  * none) gives one node: placement is an optimisation, and a wrong one is worse than none.

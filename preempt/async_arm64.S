@@ -6,13 +6,13 @@
  *	sp		siginfo, 128 bytes
  *	sp + 128	ucontext: all registers, flags, and the records with the extended state
  *
- * So everything is saved already, and the way back is the kernel's, rt_sigreturn, which every thread
- * may call with a frame on any stack. It sets the thread's signal mask as well, to the one of the
- * thread that was interrupted: those of all Ms are equal, unless the program changes one.
+ * So everything is saved already, and the way back is the kernel's, rt_sigreturn, which every
+ * thread may call with a frame on any stack. It sets the thread's signal mask as well, to the one
+ * of the thread that was interrupted: those of all Ms are equal, unless the program changes one.
  *
  * There are no unwind tables on purpose. The return address of the call below stands at the two
- * instructions by which unwinders know the kernel's trampoline, with sp where it has it: they find the
- * interrupted registers in the copy by themselves.
+ * instructions by which unwinders know the kernel's trampoline, with sp where it has it: they find
+ * the interrupted registers in the copy by themselves.
  */
 	.text
 	.globl	asyncpreempt

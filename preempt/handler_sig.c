@@ -5,8 +5,9 @@
  *
  * The M is found by the signal's value (its number and generation), so no thread-local variable is
  * read; what carries another value, or comes from elsewhere, goes to the handler that the program
- * had. When the limit of queued signals is used up the kernel delivers the signal without its value:
- * then the M is looked up by its thread id, and a request pending on it makes the signal ours.
+ * had. When the limit of queued signals is used up the kernel delivers the signal without its
+ * value: then the M is looked up by its thread id, and a request pending on it makes the signal
+ * ours.
  */
 #include "preempt/handler.h"
 
@@ -102,9 +103,10 @@ static bool parkable_sig(const struct g *gp, enum preempt_reason reason)
 }
 
 /*
- * Most visits to a library are short: the goroutine is let go twice, and can perhaps be moved when it is
- * asked again soon. Not if that is never possible, or the world waits; nor one that was let go in vain
- * the last time, until it is met where it can be moved: a loop in libc would be let go again and again.
+ * Most visits to a library are short: the goroutine is let go twice, and can perhaps be moved when
+ * it is asked again soon. Not if that is never possible, or the world waits; nor one that was let
+ * go in vain the last time, until it is met where it can be moved: a loop in libc would be let go
+ * again and again.
  */
 static bool defer_sig(struct m *mp)
 {

@@ -6,8 +6,8 @@
 #include "sched/runtime2.h"
 
 /*
- * The calling M, whose goroutine was interrupted in ucontext outside the runtime, waits until somebody
- * hands it a P again. False, at once: no thread is ready to take its place.
+ * The calling M, whose goroutine was interrupted in ucontext outside the runtime, waits until
+ * somebody hands it a P again. False, at once: no thread is ready to take its place.
  */
 bool park_sig(struct m *mp, const void *ucontext);
 

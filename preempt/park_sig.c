@@ -12,8 +12,8 @@
  *	waits on its futex			nextp = its P; wakes this M; becomes a spare
  *	acquires nextp; returns
  *
- * From the moment that the goroutine is in the queue this M may be handed a P, also before it sleeps:
- * its own P is given up before, and the futex word keeps the wake-up.
+ * From the moment that the goroutine is in the queue this M may be handed a P, also before it
+ * sleeps: its own P is given up before, and the futex word keeps the wake-up.
  *
  * If nobody waits but others that are parked, or no spare is ready, or the bound is reached, the P
  * goes straight to the one that has been parked longest. So the bound starves none of them.

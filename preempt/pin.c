@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pins: the goroutine holds what belongs to its thread, a lock for instance, and stays there until it
- * lets go. It may be preempted together with the thread. If it blocks by itself the thread runs
+ * Pins: the goroutine holds what belongs to its thread, a lock for instance, and stays there until
+ * it lets go. It may be preempted together with the thread. If it blocks by itself the thread runs
  * nobody else meanwhile: a second goroutine there would walk through a recursive mutex.
  *
  * The count belongs to the M. Neither function enters the runtime: they are called at every lock of

@@ -42,8 +42,8 @@ void preempt_stray(struct m *mp, bool seen_running);
 void preempt_discard(struct m *mp);
 
 /*
- * On mp's thread, which has set incall and executed a full barrier: returns when no signal of ours is
- * on its way to it.
+ * On mp's thread, which has set incall and executed a full barrier: returns when no signal of ours
+ * is on its way to it.
  */
 void preempt_wait_out(const struct m *mp);
 
@@ -57,9 +57,10 @@ enum {
 };
 
 /*
- * How often a goroutine in a library is let go before it is parked. Of the stops of loops that are in
- * libc for a third of the time, 13 % were parkings with 1, 5 % with 2, 1 % with 4; each costs a signal,
- * and whoever waits some 60 us. A parking costs little more than a move, but may stop the holder of a lock.
+ * How often a goroutine in a library is let go before it is parked. Of the stops of loops that are
+ * in libc for a third of the time, 13 % were parkings with 1, 5 % with 2, 1 % with 4; each costs a
+ * signal, and whoever waits some 60 us. A parking costs little more than a move, but may stop the
+ * holder of a lock.
  */
 enum { DEFERRALS_MAX = 2 };
 
@@ -91,8 +92,8 @@ static inline void preempt_passes_on(struct m *to, int64_t asked, enum preempt_w
 }
 
 /*
- * Another goroutine is about to run on the calling thread's mp, of which mp->preempt was asked to make
- * room: takes the request back, and measures. Signal-safe.
+ * Another goroutine is about to run on the calling thread's mp, of which mp->preempt was asked to
+ * make room: takes the request back, and measures. Signal-safe.
  */
 void preempt_answered(struct m *mp);
 
@@ -114,15 +115,15 @@ extern struct stw_times stw_times;
 /* ---- revocation: revoke.c ------------------------------------------------------------------ */
 
 /*
- * sysmon: takes pp away from its M, which is blocked in the kernel outside the runtime, and hands it
- * off; if it waits for a lock, to the goroutine that has been parked longest: it may hold the lock.
- * False: the M was in the runtime, or has come back.
+ * sysmon: takes pp away from its M, which is blocked in the kernel outside the runtime, and hands
+ * it off; if it waits for a lock, to the goroutine that has been parked longest: it may hold the
+ * lock. False: the M was in the runtime, or has come back.
  */
 bool revokep(struct p *pp, bool waits_for_lock);
 
 /*
- * On mp's thread, which has set mp->locks: does it have its P still? If not, mp->p is NULL now. To be
- * called when mp->attn is not 0. Signal-safe.
+ * On mp's thread, which has set mp->locks: does it have its P still? If not, mp->p is NULL now. To
+ * be called when mp->attn is not 0. Signal-safe.
  */
 bool revoke_settle(struct m *mp);
 
@@ -135,8 +136,8 @@ int64_t strays_look(int64_t now);
 void gcstopm(struct m *mp);
 
 /*
- * The handler: if the world is being stopped, the calling M's P stops, and the M has none. False: it
- * is not, or mp's goroutine is the one that stops it.
+ * The handler: if the world is being stopped, the calling M's P stops, and the M has none. False:
+ * it is not, or mp's goroutine is the one that stops it.
  */
 bool world_takes_p(struct m *mp);
 
@@ -151,8 +152,8 @@ void stw_before_fork(const struct g *gp);
 void stw_after_fork(void);
 
 /*
- * Between looks of the one who stops the world, from his P `own`, and has waited so long (ns): a line on
- * stderr from time to time that says for whom. *next is 0 at first: when that is.
+ * Between looks of the one who stops the world, from his P `own`, and has waited so long (ns): a
+ * line on stderr from time to time that says for whom. *next is 0 at first: when that is.
  */
 void stw_tell(const struct p *own, const char *why, int64_t waited, int64_t *next);
 

@@ -17,12 +17,13 @@
  * Either the sender sees the call, or the caller the request. What has been sent is delivered when
  * any system call returns.
  *
- * While it is being sent the word is the sender's: others don't send, and the handler, which a former
- * signal may start at any time, only adds that it was there (SIGNAL_HANDLED). The sender ends it in
- * every case, or the caller waits for ever.
+ * While it is being sent the word is the sender's: others don't send, and the handler, which a
+ * former signal may start at any time, only adds that it was there (SIGNAL_HANDLED). The sender
+ * ends it in every case, or the caller waits for ever.
  *
  * Both barriers are full ones: were the caller's the free half of an asymmetric pair, each signal
- * would interrupt all processors, to spare a call to the kernel the price of one locked instruction.
+ * would interrupt all processors, to spare a call to the kernel the price of one locked
+ * instruction.
  */
 #define URGE_KEEP_ERRNO
 #include "preempt/preempt.h"

@@ -9,20 +9,21 @@
  *	locks != 0? then never mind		barrier
  *	cas(attn: REVOKING -> REVOKED)		attn? then cas(attn: REVOKING -> 0)
  *
- * After its barrier sysmon sees that the thread is in the runtime, or the thread, entering later, sees
- * REVOKING; in the second case whoever wins the compare-and-swap has the P. The thread's way
+ * After its barrier sysmon sees that the thread is in the runtime, or the thread, entering later,
+ * sees REVOKING; in the second case whoever wins the compare-and-swap has the P. The thread's way
  * into the runtime pays nothing: it tests the one word that it tests anyway, and the barrier is the
- * free half of an asymmetric pair. Where there is no membarrier the word has a bit, FENCE, all the time,
- * which leads to a fence.
+ * free half of an asymmetric pair. Where there is no membarrier the word has a bit, FENCE, all the
+ * time, which leads to a fence.
  *
- * A thread that comes back to its own code without a P, a stray, goes on until it enters the runtime,
- * where it asks for a P like somebody who returns from a declared call, or until sysmon finds that
- * it uses the CPU: then it is signalled, and preempted like others.
+ * A thread that comes back to its own code without a P, a stray, goes on until it enters the
+ * runtime, where it asks for a P like somebody who returns from a declared call, or until sysmon
+ * finds that it uses the CPU: then it is signalled, and preempted like others.
  *
- * A ring of goroutines that block like that passes at the pace of sysmon's looks, some 100 us each, and
- * 61 of them are 6 to 15 ms: for so long those waited who stood in the global queue, that is, everybody
- * whom sysmon had woken. So each takes half of the ticks after which that queue comes first. (All of
- * them would be too many: the ring would not be looked at while strays come home to the queue.)
+ * A ring of goroutines that block like that passes at the pace of sysmon's looks, some 100 us each,
+ * and 61 of them are 6 to 15 ms: for so long those waited who stood in the global queue, that is,
+ * everybody whom sysmon had woken. So each takes half of the ticks after which that queue comes
+ * first. (All of them would be too many: the ring would not be looked at while strays come home to
+ * the queue.)
  *
  * Rejected: a signal that asks the thread to let go of its P. It would end the call with EINTR, and
  * a thread that is blocked uninterruptibly would not even get it.

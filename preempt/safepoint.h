@@ -42,8 +42,8 @@ int text_init(void);
 void text_thread_bounds(uintptr_t *lo, uintptr_t *hi);
 
 /*
- * How gp, which the calling thread runs, may be preempted: as it wants, if it does not leave that to the
- * process, and the process does not have it off.
+ * How gp, which the calling thread runs, may be preempted: as it wants, if it does not leave that
+ * to the process, and the process does not have it off.
  */
 static inline uint32_t policy_of_sig(const struct g *gp)
 {

@@ -3,9 +3,9 @@
  * May this goroutine be moved to another thread, here?
  *
  * Go's compiler tells its runtime; a C compiler tells nobody. So it is shown by inspection that
- * nothing of the thread is in use: no library code on the stack (it may hold a lock, or a pointer to
- * what belongs to the thread), and no address of thread-local storage in a register, in a frame, or
- * in the red zone below the stack pointer, where leaf functions keep theirs. The program's own
+ * nothing of the thread is in use: no library code on the stack (it may hold a lock, or a pointer
+ * to what belongs to the thread), and no address of thread-local storage in a register, in a frame,
+ * or in the red zone below the stack pointer, where leaf functions keep theirs. The program's own
  * text may be moved only if it has no thread-local storage (text.c): a value *loaded* from there, a
  * per-thread cache for instance, can't be told from any other.
  *

@@ -35,8 +35,8 @@ static void quit_handler(int sig, siginfo_t *info, void *ucontext)
 }
 
 /*
- * A fault in a guard page says whose stack it was. Then the former disposition decides: a handler of
- * the program's is called, else the process dies by the signal when the instruction is repeated.
+ * A fault in a guard page says whose stack it was. Then the former disposition decides: a handler
+ * of the program's is called, else the process dies by the signal when the instruction is repeated.
  */
 static void segv_handler(int sig, siginfo_t *info, void *ucontext)
 {

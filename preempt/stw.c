@@ -14,10 +14,10 @@
  * One of the two sees the other. The stopper's own P keeps running it: the goroutine is not
  * preempted meanwhile, and may not block.
  *
- * Somebody who has to be waited for, between urge_nopreempt_begin and its end or in the kernel, may be
- * waiting himself, for a lock of malloc's or stdio's that somebody holds who has stopped already. So
- * a stop that takes long is given up, everybody goes on for as long, and it is tried again with twice
- * the patience.
+ * Somebody who has to be waited for, between urge_nopreempt_begin and its end or in the kernel, may
+ * be waiting himself, for a lock of malloc's or stdio's that somebody holds who has stopped
+ * already. So a stop that takes long is given up, everybody goes on for as long, and it is tried
+ * again with twice the patience.
  */
 #include "preempt/preempt.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whom a stop of the world waits for, when it waits long: a line on stderr after a second, and again
- * whenever the time has doubled.
+ * Whom a stop of the world waits for, when it waits long: a line on stderr after a second, and
+ * again whenever the time has doubled.
  *
  *	urge: stopping the world (checkpoint) has taken 1 s: waits for goroutine 7 worker, started with
  *	serve: urge_nopreempt, or the attribute

@@ -9,11 +9,11 @@
  * shows that, so the whole program is refused.
  *
  * In a static program libc's text and its per-thread values are parts of the program, so nothing in
- * there is moved. But when the world ends, its loops have to be told from a malloc that holds a lock.
- * Linkers lay code out in the order of the objects: _start's, the program's, the mark below, which
- * comes with our archive, and libc. What lies between _start and the mark is the program's. If
- * malloc does too, the order is another and nothing is: goroutines end at their next call then. What
- * compilers split off as unlikely, theirs and libc's, lies before _start and counts as libc.
+ * there is moved. But when the world ends, its loops have to be told from a malloc that holds a
+ * lock. Linkers lay code out in the order of the objects: _start's, the program's, the mark below,
+ * which comes with our archive, and libc. What lies between _start and the mark is the program's.
+ * If malloc does too, the order is another and nothing is: goroutines end at their next call then.
+ * What compilers split off as unlikely, theirs and libc's, lies before _start and counts as libc.
  *
  * The imports are read from the relocations: those are the symbols that the program uses, and no
  * hash table needs to be walked to count them.

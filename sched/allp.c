@@ -16,8 +16,8 @@
  *
  * What a reader sees may be out of date, and does no harm: Ps are type-stable, a dead one's queue
  * is empty. A P that is to go stays in the snapshots (behind n) until it is dead and its timers
- * have moved, so who looks for work or timers misses none. sysmon, which looks at such Ps until they
- * are gone, drops them then (procs_trim).
+ * have moved, so who looks for work or timers misses none. sysmon, which looks at such Ps until
+ * they are gone, drops them then (procs_trim).
  *
  * Not in the snapshot: masks of idle Ps and of Ps with timers. They change while a snapshot lives,
  * and a bit that is set in an old one would be lost in the new one; Go copies them while the world
@@ -31,11 +31,11 @@
  *
  * All snapshots list the Ps in the order in which they were made, so one whose readers are through
  * becomes the next one by other numbers: a change of GOMAXPROCS maps no memory, unless it is the
- * first to so many Ps. Each system call that it makes is a point at which the kernel may give its CPU
- * to others, for milliseconds where threads are many.
+ * first to so many Ps. Each system call that it makes is a point at which the kernel may give its
+ * CPU to others, for milliseconds where threads are many.
  *
- * In a fork's child there is no RCU (kernelshim/rcu.h): nobody knows when readers are through. There a
- * snapshot is used again for the same n only.
+ * In a fork's child there is no RCU (kernelshim/rcu.h): nobody knows when readers are through.
+ * There a snapshot is used again for the same n only.
  *
  * Threads of the program's do not read snapshots (they are not registered, and to register is the
  * program's business); what they call goes over for_each_p.
@@ -169,8 +169,8 @@ static void poke(void)
 }
 
 /*
- * Whoever changes GOMAXPROCS does not wake the reclaimer: on a busy machine the woken thread may take
- * his CPU, for milliseconds. sysmon does, a little later, and for many at once.
+ * Whoever changes GOMAXPROCS does not wake the reclaimer: on a busy machine the woken thread may
+ * take his CPU, for milliseconds. sysmon does, a little later, and for many at once.
  */
 static void reclaim_later(void)
 {

@@ -51,8 +51,8 @@ static inline const struct procs *procs_current(void)
 }
 
 /*
- * A snapshot of the first Ps that were made, of which count are to be looked at. NULL without memory.
- * It belongs to the caller until it is published. With procresize_lock.
+ * A snapshot of the first Ps that were made, of which count are to be looked at. NULL without
+ * memory. It belongs to the caller until it is published. With procresize_lock.
  */
 struct procs *procs_new(uint32_t n, uint32_t count);
 
@@ -63,8 +63,8 @@ void procs_publish(struct procs *procs);
 void procs_fini(void);
 
 /*
- * sysmon: wakes the reclaimer when there has been something for it for a while; and when sysmon has to
- * look again, as of now: INT64_MAX if there is nothing.
+ * sysmon: wakes the reclaimer when there has been something for it for a while; and when sysmon has
+ * to look again, as of now: INT64_MAX if there is nothing.
  */
 void procs_reclaim_tick(int64_t now);
 int64_t procs_reclaim_due(int64_t now);
@@ -95,8 +95,8 @@ void p_append(struct p *pp);
 /* ---- the reclaimer ------------------------------------------------------------------------- */
 
 /*
- * A thread's function: frees snapshots, for the world whose number is arg (a counter, as a pointer).
- * It registers nothing and takes no lock of the runtime's.
+ * A thread's function: frees snapshots, for the world whose number is arg (a counter, as a
+ * pointer). It registers nothing and takes no lock of the runtime's.
  */
 void *reclaimer_main(void *arg);
 

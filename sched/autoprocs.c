@@ -17,12 +17,12 @@
  *
  * It must settle. A wish counts when two windows in a row have it; and who turns around (more after
  * fewer, or the other way) waits for `hold` since the last change, which is four times as long each
- * time: so under a load that stays what it is there are at most log4(t / HOLD_MIN) + 1 turns in time t,
- * also where either number has a fault: one P too few, and another process that wants the CPU of
- * the next. hold shrinks again after a long time without a change, so that new loads are answered
- * quickly. It is a bound on turns, not an end of them: who never tries again does not notice when the
- * other process has gone. tests/programs/autoprocs.sh counts turns against it on the laboratory's
- * loads, Autoprocs.LeavesCpusToOthersWithoutOscillating on a model of a machine.
+ * time: so under a load that stays what it is there are at most log4(t / HOLD_MIN) + 1 turns in
+ * time t, also where either number has a fault: one P too few, and another process that wants the
+ * CPU of the next. hold shrinks again after a long time without a change, so that new loads are
+ * answered quickly. It is a bound on turns, not an end of them: who never tries again does not
+ * notice when the other process has gone. tests/programs/autoprocs.sh counts turns against it on
+ * the laboratory's loads, Autoprocs.LeavesCpusToOthersWithoutOscillating on a model of a machine.
  */
 #include "sched/autoprocs.h"
 

@@ -13,8 +13,8 @@ enum phase {
 };
 
 /*
- * Signal-safe. Dumps all goroutines and ends the process with status 2. interrupted: the context that
- * the signal handler was called with.
+ * Signal-safe. Dumps all goroutines and ends the process with status 2. interrupted: the context
+ * that the signal handler was called with.
  */
 _Noreturn void dump_and_die(const char *words, const void *interrupted);
 

@@ -2,8 +2,8 @@
 /*
  * Channels.
  *
- * A channel is one piece of memory: the struct and the buffer behind it. Under its lock an operation
- * either finds its other side or waits for it:
+ * A channel is one piece of memory: the struct and the buffer behind it. Under its lock an
+ * operation either finds its other side or waits for it:
  *
  *	send						receive
  *	closed: -EPIPE					somebody waits to send: take that element; with
@@ -12,10 +12,10 @@
  *	room in the buffer: copy into it		something in the buffer: take the oldest
  *	else wait					closed: zeros, -EPIPE; else wait
  *
- * So one of the two queues is empty unless one goroutine's select waits in both, receivers wait only
- * while the buffer is empty, senders only while it is full, and nobody waits on a closed channel.
- * Queues are first in, first out. Elements of waiting goroutines are copied from stack to stack,
- * with the lock held; the goroutine is readied when it is released.
+ * So one of the two queues is empty unless one goroutine's select waits in both, receivers wait
+ * only while the buffer is empty, senders only while it is full, and nobody waits on a closed
+ * channel. Queues are first in, first out. Elements of waiting goroutines are copied from stack to
+ * stack, with the lock held; the goroutine is readied when it is released.
  *
  *	receiver				sender
  *	lock

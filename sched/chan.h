@@ -75,10 +75,10 @@ void chan_dequeue(struct waitq *q, struct sudog *sg);
 /* ---- without it ---------------------------------------------------------------------------- */
 
 /*
- * Could a send, a receive go on? Without the lock. True is a hint: an entry whose wait has been ended
- * by another party makes it so. False was right at one instant: when the other word was read, since
- * a channel that is not closed by the last look was not closed then (so closed is read last), and
- * since with a buffer nobody waits for room that is there, nor for elements.
+ * Could a send, a receive go on? Without the lock. True is a hint: an entry whose wait has been
+ * ended by another party makes it so. False was right at one instant: when the other word was read,
+ * since a channel that is not closed by the last look was not closed then (so closed is read last),
+ * and since with a buffer nobody waits for room that is there, nor for elements.
  */
 static inline bool chan_may_send(const struct urge_chan *c)
 {

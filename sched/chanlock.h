@@ -2,20 +2,20 @@
 /*
  * The lock of a channel: at most one atomic instruction for taking and releasing it together.
  *
- * Releasing. The runtime's own lock (lock.h) is released by an exchange, which tells whether somebody
- * sleeps: a second atomic instruction in an operation that has little more than the first. Here
- * sleepers count themselves in one word for all channels, and who releases looks at that word:
+ * Releasing. The runtime's own lock (lock.h) is released by an exchange, which tells whether
+ * somebody sleeps: a second atomic instruction in an operation that has little more than the first.
+ * Here sleepers count themselves in one word for all channels, and who releases looks at that word:
  *
  *	release				a thread that goes to sleep
  *	held := 0			sleepers + 1
  *	mb_frequent			mb_rare
  *	sleepers? then futex_wake	futex_wait(held == 1)
  *
- * Either the release is seen or the sleeper is. The barrier of the frequent side is free (proc.h), and
- * futex_wake has one that drains the store before it looks for sleepers. A wake-up in vain, for the
- * sleeper of another channel, costs a system call while somebody sleeps: a thread has lost its CPU
- * inside a channel, which is rare. After the store the release touches nothing of the channel but
- * its address: who takes the last element out may free it at once.
+ * Either the release is seen or the sleeper is. The barrier of the frequent side is free (proc.h),
+ * and futex_wake has one that drains the store before it looks for sleepers. A wake-up in vain, for
+ * the sleeper of another channel, costs a system call while somebody sleeps: a thread has lost its
+ * CPU inside a channel, which is rare. After the store the release touches nothing of the channel
+ * but its address: who takes the last element out may free it at once.
  *
  * Taking. A channel that is made while there is one P belongs to that P (a root of sema.h, which is
  * used then, likewise), and the P takes it without an atomic instruction, until somebody else comes
@@ -27,9 +27,9 @@
  *	revoked? then owner_in := 0,	mb_rare
  *	  and go the common way		wait while owner_in
  *
- * Either the owner sees that it has been revoked or the other one sees that it is inside. A P runs on
- * one thread at a time and is handed over by a lock, so its owner_in needs no more than that. It is
- * not done with more Ps, since each channel that two of them use would cost a membarrier once.
+ * Either the owner sees that it has been revoked or the other one sees that it is inside. A P runs
+ * on one thread at a time and is handed over by a lock, so its owner_in needs no more than that. It
+ * is not done with more Ps, since each channel that two of them use would cost a membarrier once.
  *
  * tests/model/chanlock.pml is the model of both.
  *
@@ -92,8 +92,8 @@ static inline void chanlock_take(struct chanlock *l, const struct m *mp)
 }
 
 /*
- * With the lock, or before others know of it: from now on it belongs to the calling M's P, if that is
- * the only one. Sticks for the first time only.
+ * With the lock, or before others know of it: from now on it belongs to the calling M's P, if that
+ * is the only one. Sticks for the first time only.
  */
 static inline void chanlock_adopt(struct chanlock *l, const struct m *mp)
 {

@@ -4,8 +4,8 @@
  *
  * The channel has room for one time. Whoever runs the expired timer sends without waiting, on g0 or
  * sysmon; if the channel is full the tick is dropped, and so it is when the last tick's send is
- * still under way. A ticker's times are multiples of its period after its start: they are computed from
- * the last one that was due, not from when it was noticed, so a late tick delays no other.
+ * still under way. A ticker's times are multiples of its period after its start: they are computed
+ * from the last one that was due, not from when it was noticed, so a late tick delays no other.
  *
  * The timer belongs to the channel, and is freed with it: while a send is under way that waits.
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The condition variable. Who waits queues in the table (sema.h), in order, and unlocks the mutex when
- * it is queued: both on the new side of the switch, so that no signal given with the mutex locked can
- * come in between. (Go draws a number, unlocks, and queues by the number; a number whose owner has given
- * up would swallow a signal.)
+ * The condition variable. Who waits queues in the table (sema.h), in order, and unlocks the mutex
+ * when it is queued: both on the new side of the switch, so that no signal given with the mutex
+ * locked can come in between. (Go draws a number, unlocks, and queues by the number; a number whose
+ * owner has given up would swallow a signal.)
  */
 #define URGE_KEEP_ERRNO
 #include "sched/urge.h"

@@ -2,14 +2,15 @@
 /*
  * Contexts: trees of reasons to give up.
  *
- * A context is cancelled once, by urge_ctx_cancel, by its deadline, or with its parent: then it has an
- * error for ever, its done channel is closed, and waits of goroutines that are bound to it end
- * with the error. Every context but the background can be cancelled by itself, those with a value too.
+ * A context is cancelled once, by urge_ctx_cancel, by its deadline, or with its parent: then it has
+ * an error for ever, its done channel is closed, and waits of goroutines that are bound to it end
+ * with the error. Every context but the background can be cancelled by itself, those with a value
+ * too.
  *
- * One lock for each tree, in its root. A cancellation walks the subtree with the lock held, so
- * that no child is made, bound or freed meanwhile; its cost is bounded by the number of contexts and
- * bound goroutines in the subtree. Rejected: a lock for each context, as in Go. A walk would hold
- * a chain of locks of one rank, and a release would take two in the other direction.
+ * One lock for each tree, in its root. A cancellation walks the subtree with the lock held, so that
+ * no child is made, bound or freed meanwhile; its cost is bounded by the number of contexts and
+ * bound goroutines in the subtree. Rejected: a lock for each context, as in Go. A walk would hold a
+ * chain of locks of one rank, and a release would take two in the other direction.
  *
  * A goroutine's wait takes no lock of the context's, though a context may be bound to thousands. A
  * bound goroutine is in the context's list all the time, and opens a ticket for each wait (wait.h):
@@ -27,10 +28,10 @@
  * urge_ctx_bind, or a goroutine's end, after it has left the runtime, since free() may block. A
  * deadline's timer holds none; whoever frees the context waits until the timer is through with it.
  *
- * The goroutines that urge_main discards stay in the lists of their contexts, whose memory may be the
- * program's to use in the next run: lists of a former run (ctx->world) are forgotten. The reference
- * of a discarded goroutine is given back then; a context that nobody else has is lost, like all that a
- * discarded goroutine owned.
+ * The goroutines that urge_main discards stay in the lists of their contexts, whose memory may be
+ * the program's to use in the next run: lists of a former run (ctx->world) are forgotten. The
+ * reference of a discarded goroutine is given back then; a context that nobody else has is lost,
+ * like all that a discarded goroutine owned.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/ctx.h"

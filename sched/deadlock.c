@@ -3,15 +3,15 @@
  * All goroutines are asleep: is that a deadlock?
  *
  * The last M that goes idle tells sysmon, and sysmon looks: no M runs (nor waits in netpoll, nor is
- * being made), no timer is set, nobody outside has announced himself (urge_external_begin), and
- * the process has no thread but the runtime's, which could still wake somebody. A thread that has
- * ended its work is listed in /proc for a moment longer, and so are those of the runtime: with strange
+ * being made), no timer is set, nobody outside has announced himself (urge_external_begin), and the
+ * process has no thread but the runtime's, which could still wake somebody. A thread that has ended
+ * its work is listed in /proc for a moment longer, and so are those of the runtime: with strange
  * threads present the verdict is put off and looked at again. If they stay, it is told in one line
  * instead, once each time the program falls asleep, and the program goes on; the looks become rarer
  * by half each time, so that the verdict still comes when the last strange thread has ended.
  *
- * A strange thread that waits for one of our locks wakes nobody, until it is woken: if as many wait as
- * there are, and none has begun or ended to wait while they were counted, all of them do.
+ * A strange thread that waits for one of our locks wakes nobody, until it is woken: if as many wait
+ * as there are, and none has begun or ended to wait while they were counted, all of them do.
  */
 #include "sched/deadlock.h"
 

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * sysmon: is this a deadlock? Then it does not return. Else when to look again. fell_asleep: the last
- * M went idle since the last look, so this is another occurrence.
+ * sysmon: is this a deadlock? Then it does not return. Else when to look again. fell_asleep: the
+ * last M went idle since the last look, so this is another occurrence.
  */
 int64_t checkdead(int64_t now, bool fell_asleep);
 

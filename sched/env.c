@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The environment. It is read with secure_getenv: a set-user-ID program takes no orders from it.
- * Nothing in it is worth refusing to start: what is not understood is named, in one line, and ignored.
+ * Nothing in it is worth refusing to start: what is not understood is named, in one line, and
+ * ignored.
  */
 #define _GNU_SOURCE
 #include "sched/env.h"

@@ -2,13 +2,14 @@
 /*
  * The end of a world: how urge_main returns.
  *
- * When goroutine 1 returns, the other goroutines are not waited for. Every P is marked, so
- * that each M, at its next scheduling point, leaves the scheduler and ends its thread; goroutines
- * that compute are brought there by preemption (they may stop wherever they hold no library's
- * lock: they will never resume). The calling thread, which may be running any of them, comes out of
+ * When goroutine 1 returns, the other goroutines are not waited for. Every P is marked, so that
+ * each M, at its next scheduling point, leaves the scheduler and ends its thread; goroutines that
+ * compute are brought there by preemption (they may stop wherever they hold no library's lock: they
+ * will never resume). The calling thread, which may be running any of them, comes out of
  * schedule_loop like the others. One whose thread is blocked in the kernel is left behind, a
  * *stray*: it keeps its stack, its thread and its M, and ends at its next call of this library. If
- * it is the calling thread that is blocked so, its goroutine is abandoned in the middle of the call.
+ * it is the calling thread that is blocked so, its goroutine is abandoned in the middle of the
+ * call.
  *
  * sysmon drives this: at each look it signals those that still run, and takes note of who has been
  * asleep in the kernel for a while. The calling thread, out of the scheduler, waits until a whole

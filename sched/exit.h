@@ -21,8 +21,9 @@ void world_mexit(struct m *mp);
 int64_t world_exit_tick(int64_t now);
 
 /*
- * The calling thread of urge_main, out of the scheduler: waits until nobody runs goroutines, and marks
- * those that are blocked in the kernel as strays; then, without sysmon, until their threads are gone.
+ * The calling thread of urge_main, out of the scheduler: waits until nobody runs goroutines, and
+ * marks those that are blocked in the kernel as strays; then, without sysmon, until their threads
+ * are gone.
  */
 void exit_wait_for_others(void);
 void exit_wait_for_threads(void);

@@ -18,8 +18,8 @@ __attribute__((noreturn, cold)) void fatal(const char *words);
 __attribute__((noreturn, cold)) void fatal_u64(const char *words, uint64_t n, const char *rest);
 
 /*
- * urge_dump, but not more than max goroutines and the caller: their number tells enough. interrupted: in
- * a signal handler, the context that it was called with; else NULL.
+ * urge_dump, but not more than max goroutines and the caller: their number tells enough.
+ * interrupted: in a signal handler, the context that it was called with; else NULL.
  */
 void dump_some(int fd, uint64_t max, const void *interrupted);
 

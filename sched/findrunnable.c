@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where an M without work looks for some, in this order: timers and descriptors that are due, a hog
- * whose turn it is, at every 61st tick the global queue; the P's own queue; the global one; descriptors;
- * other Ps' queues; queues of other nodes; hogs. If there is nothing it gives its P up, looks once
- * more (see proc.c for why), and waits: one M in netpoll, the others for somebody who wakes them.
+ * whose turn it is, at every 61st tick the global queue; the P's own queue; the global one;
+ * descriptors; other Ps' queues; queues of other nodes; hogs. If there is nothing it gives its P
+ * up, looks once more (see proc.c for why), and waits: one M in netpoll, the others for somebody
+ * who wakes them.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/findrunnable.h"
@@ -33,10 +34,10 @@ enum { STEAL_ROUNDS = 4 };
 
 /*
  * It found work: the next one may spin, if there is more. Whoever submitted work while this one
- * spun has woken nobody, nor told sysmon, since a P was idle then; after the barrier that work can be
- * seen. If no P is idle any more, and sysmon watches, it watches over that work too: it lowers
- * sysmon_watching before a last look of its own. (Go starts the next one unseen: a thread woken in vain
- * for each timer; its sysmon needs not be told.)
+ * spun has woken nobody, nor told sysmon, since a P was idle then; after the barrier that work can
+ * be seen. If no P is idle any more, and sysmon watches, it watches over that work too: it lowers
+ * sysmon_watching before a last look of its own. (Go starts the next one unseen: a thread woken in
+ * vain for each timer; its sysmon needs not be told.)
  */
 static void resetspinning(struct m *mp)
 {
@@ -53,9 +54,9 @@ static inline void become_spinning(struct m *mp)
 }
 
 /*
- * Looks into every other P's queue, each once a round, from a random one in random strides; those of
- * other nodes in the later rounds only (numa/placement.c). In the last round timers are run too, and
- * runnext is not spared. *again: timers ran, so look at the own queue.
+ * Looks into every other P's queue, each once a round, from a random one in random strides; those
+ * of other nodes in the later rounds only (numa/placement.c). In the last round timers are run too,
+ * and runnext is not spared. *again: timers ran, so look at the own queue.
  */
 static struct g *steal_from(const struct procs *procs, struct m *mp, bool *again)
 {
@@ -257,8 +258,8 @@ static bool last_look(struct m *mp)
 }
 
 /*
- * Waits for the next timer and for descriptors, if nobody else does. True: start over, perhaps with a
- * P, else without.
+ * Waits for the next timer and for descriptors, if nobody else does. True: start over, perhaps with
+ * a P, else without.
  */
 static bool wait_in_netpoll(struct m *mp)
 {

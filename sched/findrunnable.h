@@ -11,8 +11,8 @@ struct found {
 };
 
 /*
- * The next goroutine to run, whatever it takes: waits if there is none. NULL: the thread is to end. On
- * g0; afterwards the M has a P and does not spin.
+ * The next goroutine to run, whatever it takes: waits if there is none. NULL: the thread is to end.
+ * On g0; afterwards the M has a P and does not spin.
  */
 struct g *findrunnable(struct m *mp, struct found *found);
 

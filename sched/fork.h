@@ -12,15 +12,15 @@ bool forked(void);
 bool forked_from_main(void);
 
 /*
- * On g0 of mp, in a child: the goroutine gp, which forked, has come to the runtime for the first time.
- * Makes the world anew, of which it is the only goroutine, with one idle P; fatal when that can't be.
- * Starts threads.
+ * On g0 of mp, in a child: the goroutine gp, which forked, has come to the runtime for the first
+ * time. Makes the world anew, of which it is the only goroutine, with one idle P; fatal when that
+ * can't be. Starts threads.
  */
 void fork_restart(struct m *mp, struct g *gp);
 
 /*
- * urge_main, before all else: if a thread that ran no goroutine has forked while the runtime ran, what
- * is left of that is forgotten.
+ * urge_main, before all else: if a thread that ran no goroutine has forked while the runtime ran,
+ * what is left of that is forgotten.
  */
 void fork_forget(void);
 

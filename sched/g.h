@@ -8,8 +8,8 @@
 #include "sched/urge.h"
 
 /*
- * A runnable goroutine, in no queue yet. pp is the caller's P or NULL. NULL without memory; attr has
- * been checked.
+ * A runnable goroutine, in no queue yet. pp is the caller's P or NULL. NULL without memory; attr
+ * has been checked.
  */
 struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *attr,
 		   uintptr_t callerpc);
@@ -18,8 +18,8 @@ struct g *newproc1(struct p *pp, urge_fn fn, void *arg, const struct urge_attr *
 _Noreturn void goexit(void);
 
 /*
- * The calling goroutine calls defer->fn if it ends before it takes it back; a thread that is none can't
- * end so. Not between enter and leave. What is pushed later is taken back earlier.
+ * The calling goroutine calls defer->fn if it ends before it takes it back; a thread that is none
+ * can't end so. Not between enter and leave. What is pushed later is taken back earlier.
  */
 void godefer_push(struct godefer *defer, void (*fn)(struct godefer *defer));
 void godefer_pop(const struct godefer *defer);

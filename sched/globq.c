@@ -2,8 +2,8 @@
 /*
  * The global run queues.
  *
- * A P whose ring is never empty takes one from here at every 61st tick, so behind hundreds of goroutines
- * that only yield one more would wait for tens of milliseconds. So there are two lines:
+ * A P whose ring is never empty takes one from here at every 61st tick, so behind hundreds of
+ * goroutines that only yield one more would wait for tens of milliseconds. So there are two lines:
  *
  *	woken	by somebody without a P: sysmon for a timer or a descriptor, a thread of the
  *		program's; and who comes back from a declared call and finds no P
@@ -15,8 +15,8 @@
  * direct switches may go past the look.
  * (Go has one line, but a goroutine that yields goes to its end, so the rings run empty.)
  *
- * Whether somebody waits is asked without the lock, of size, which counts both lines: to the parking
- * protocol (proc.c) they are one queue.
+ * Whether somebody waits is asked without the lock, of size, which counts both lines: to the
+ * parking protocol (proc.c) they are one queue.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/globq.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The first frame of every goroutine. Its return address stands on the stack of every goroutine, so
- * it is in urge_entry: it does not keep an injected preemption away. The caller is marked undefined:
- * here unwinders stop.
+ * it is in urge_entry: it does not keep an injected preemption away. The caller is marked
+ * undefined: here unwinders stop.
  */
 	.section urge_entry, "ax", @progbits
 	.globl	gostart
@@ -17,8 +17,8 @@ gostart:
 	call	vector_clear		/* changes neither */
 	movq	%rdx, %rdi
 	/*
-	 * What the runtime left in the others may be an address of the thread's, and a function that
-	 * does not use them would carry it along and never be moved.
+	 * What the runtime left in the others may be an address of the thread's, and a function
+	 * that does not use them would carry it along and never be moved.
 	 */
 	xorl	%ebx, %ebx
 	xorl	%ecx, %ecx

@@ -4,8 +4,8 @@
  *
  * Each one's task is allocated by urge_group_go and freed by the goroutine, which copies it to its
  * stack: it counts down there even if it ends by urge_goexit. run calls the program's function, and
- * holds nothing of the runtime then: it is in urge_entry, so that the goroutine can be moved while it
- * is in there.
+ * holds nothing of the runtime then: it is in urge_entry, so that the goroutine can be moved while
+ * it is in there.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/urge.h"

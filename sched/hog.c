@@ -20,14 +20,14 @@
  * moved, so they used up their slices too. They take turns with the hogs. One of them may hold a
  * lock that others wait for; when sysmon finds a thread blocked on a futex, they go first.
  *
- * A program that knows better says so by urge_attr.class_: BATCH begins as a hog and is one whenever it
- * is preempted, LATENCY never. Neither costs a switch anything, since both are looked at when a
- * goroutine is made or preempted only.
+ * A program that knows better says so by urge_attr.class_: BATCH begins as a hog and is one
+ * whenever it is preempted, LATENCY never. Neither costs a switch anything, since both are looked
+ * at when a goroutine is made or preempted only.
  *
  * Rejected: priorities that the program sets (nobody knows them, and they age badly); a decaying
  * average of use, as kernels have it (here a switch costs a hundredth of a clock reading); stopping
- * hogs from the waker's thread (it may hold locks, and it does not know whether the thread is in the
- * kernel: sysmon does).
+ * hogs from the waker's thread (it may hold locks, and it does not know whether the thread is in
+ * the kernel: sysmon does).
  */
 #include "sched/hog.h"
 

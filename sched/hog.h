@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hogs: goroutines that used up a whole time slice, until they block or yield by themselves. They run
- * when nobody else wants to, so that one woken by a timer or by I/O does not wait behind loops for
- * whole slices, as it does in Go. No goroutine has to say what it is. See hog.c.
+ * Hogs: goroutines that used up a whole time slice, until they block or yield by themselves. They
+ * run when nobody else wants to, so that one woken by a timer or by I/O does not wait behind loops
+ * for whole slices, as it does in Go. No goroutine has to say what it is. See hog.c.
  */
 #ifndef URGE_SCHED_HOG_H
 #define URGE_SCHED_HOG_H
@@ -11,9 +11,9 @@
 #include "sched/runtime2.h"
 
 /*
- * p.hogwhen, from the signal handler, which does not read clocks: a hog has run here until now. (With
- * the time at which it began, one that is stopped late would be followed by the next for ever,
- * and those in the queues of the P would starve.)
+ * p.hogwhen, from the signal handler, which does not read clocks: a hog has run here until now.
+ * (With the time at which it began, one that is stopped late would be followed by the next for
+ * ever, and those in the queues of the P would starve.)
  */
 #define HOG_STOPPED INT64_MAX
 
@@ -61,8 +61,8 @@ static inline uint32_t hogs_waiting(void)
 }
 
 /*
- * sysmon: the earliest time at which the hog on pp may be stopped for somebody who waits; and that it
- * has been.
+ * sysmon: the earliest time at which the hog on pp may be stopped for somebody who waits; and that
+ * it has been.
  */
 int64_t hog_stop_time(const struct p *pp, int64_t since);
 void hog_stopped(struct p *pp, int64_t now);

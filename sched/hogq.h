@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The queues of those that used up their slices: one for each memory node, so that a loop goes on
- * where its caches are. (Its memory is probably there as well, but for what it brought along when it
- * was stolen: so it is the P's node that counts, not the home of its stack.)
+ * where its caches are. (Its memory is probably there as well, but for what it brought along when
+ * it was stolen: so it is the P's node that counts, not the home of its stack.)
  *
  * Nobody may wait for ever because his node has no Ps any more, or fewer for each loop than others.
  * So a P does not simply prefer its own node: it takes the one whose first in line has waited
@@ -12,9 +12,9 @@
  * for differs by as much, and towards the shorter queue; a P that finds its own queue empty takes
  * from near ones first.
  *
- * Rejected: one queue for the machine (a loop went to whichever node had a P first: every slice); own
- * node first and a random one now and then (no bound on the waiting); to balance by lengths (says
- * nothing about a node without Ps).
+ * Rejected: one queue for the machine (a loop went to whichever node had a P first: every slice);
+ * own node first and a random one now and then (no bound on the waiting); to balance by lengths
+ * (says nothing about a node without Ps).
  *
  * All of this is used in the signal handler as well: nothing here may call out but into lock.h.
  */

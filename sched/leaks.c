@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Leaked goroutines: those that wait on channels, without a deadline or a context, to which no word of
- * the process points that anybody who may run again can read. So nobody will ever send or close there.
+ * Leaked goroutines: those that wait on channels, without a deadline or a context, to which no word
+ * of the process points that anybody who may run again can read. So nobody will ever send or close
+ * there.
  *
  * With the world stopped:
  *
@@ -11,24 +12,24 @@
  *	   what a saved channel's buffer points to; until nothing more is found
  *	4. suspects that are left are leaked, islands of several included
  *
- * Roots are all mappings that can be read, whatever they are (heap, also what has been freed; data of
- * modules; stacks of threads; what is shared), at every address, aligned or not; the registers and
- * stacks of goroutines that are no suspects, from the stack pointer on. No roots are
+ * Roots are all mappings that can be read, whatever they are (heap, also what has been freed; data
+ * of modules; stacks of threads; what is shared), at every address, aligned or not; the registers
+ * and stacks of goroutines that are no suspects, from the stack pointer on. No roots are
  *
  *	stacks of suspects, of dead goroutines, below stack pointers
  *	the suspects' channels themselves
  *	what is the runtime's own and holds what it once did: headers of goroutines, Ms, the parts of
  *	threads' stacks on which only the scheduler runs, alternate stacks that nobody is on
  *
- * So what is shown is right unless the program hides pointers: xors them, keeps them in the kernel or
- * in another process. What is not shown may be leaked all the same: a pointer that was left in freed
- * memory is enough to save it.
+ * So what is shown is right unless the program hides pointers: xors them, keeps them in the kernel
+ * or in another process. What is not shown may be leaked all the same: a pointer that was left in
+ * freed memory is enough to save it.
  *
- * It can be shown only while nobody else runs: no threads but the runtime's, nobody in a declared call
- * (his registers are in the kernel), nothing outside announced.
+ * It can be shown only while nobody else runs: no threads but the runtime's, nobody in a declared
+ * call (his registers are in the kernel), nothing outside announced.
  *
- * Memory is read through /proc/self/mem, which fails where a load would fault; pages that were never
- * touched, or are as they are in their file, are told by /proc/self/pagemap, and left out.
+ * Memory is read through /proc/self/mem, which fails where a load would fault; pages that were
+ * never touched, or are as they are in their file, are told by /proc/self/pagemap, and left out.
  *
  * Rejected: only aligned words (a packed struct would make a false "leaked"); to follow the heap's
  * objects, as collectors do: malloc does not say where they are.
@@ -329,7 +330,8 @@ static void collect_all(struct scan *s)
 
 /*
  * A word was found that may be a pointer: to the struct, not to the buffer behind it. Programs have
- * none into that, but malloc has: the last bytes of a piece of memory belong to the next one's header.
+ * none into that, but malloc has: the last bytes of a piece of memory belong to the next one's
+ * header.
  */
 static void save(struct scan *s, uintptr_t word)
 {
@@ -596,8 +598,8 @@ static bool unmark_all(struct g *gp, void *unused)
 }
 
 /*
- * Threads of the program's own. Those of the runtime are listed a moment before they count themselves,
- * and a moment after: so they are looked at again, for so long at least.
+ * Threads of the program's own. Those of the runtime are listed a moment before they count
+ * themselves, and a moment after: so they are looked at again, for so long at least.
  */
 static bool threads_outside(int64_t patience)
 {

@@ -9,9 +9,9 @@
 void leaks_boot(void);
 
 /*
- * Marks the goroutines that are leaked with GATTR_LEAKED, and counts them. NULL; or words that say why
- * nothing could be shown. Stops the world, for 2 s at most; so not in the runtime, nor where a goroutine
- * may not block. The caller has all registers that are the program's in its frame
+ * Marks the goroutines that are leaked with GATTR_LEAKED, and counts them. NULL; or words that say
+ * why nothing could be shown. Stops the world, for 2 s at most; so not in the runtime, nor where a
+ * goroutine may not block. The caller has all registers that are the program's in its frame
  * (__builtin_unwind_init).
  */
 const char *leaks_find(uint64_t *found);

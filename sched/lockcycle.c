@@ -45,8 +45,8 @@ static bool follow(const struct g *gp, bool tell, struct link *link)
 }
 
 /*
- * Whether the chain that begins at gp comes back to it; *sum stands for all that was seen. The chain
- * may run into a circle that gp is not in, which a mark at each power of two finds.
+ * Whether the chain that begins at gp comes back to it; *sum stands for all that was seen. The
+ * chain may run into a circle that gp is not in, which a mark at each power of two finds.
  */
 static bool comes_back(const struct g *gp, uint64_t *sum)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goroutines that wait for each other's mutexes in a circle, found while others run. (Go finds only a
- * program of which nobody can run.)
+ * Goroutines that wait for each other's mutexes in a circle, found while others run. (Go finds only
+ * a program of which nobody can run.)
  *
  * A mutex names the goroutine that holds it: exactly, since lock writes the name when it has the
  * mutex, and unlock wipes it out before it lets go. A goroutine that waits names what it waits for
@@ -9,14 +9,14 @@
  * has queued follows the chain from the holder on, which mostly ends at the first one, who does not
  * wait for a mutex. Of two that close it at once, one has queued before the other, who sees it.
  *
- * The links are looked at one after the other, so what is found is a suspicion, and sysmon looks twice
- * more: an entry that has the same serial number both times was in its queue all the while, hence its
- * goroutine stood still; so a chain that reads the same twice was a circle at the time in between, and
- * nobody in it can ever get out. It is told once, on stderr.
+ * The links are looked at one after the other, so what is found is a suspicion, and sysmon looks
+ * twice more: an entry that has the same serial number both times was in its queue all the while,
+ * hence its goroutine stood still; so a chain that reads the same twice was a circle at the time in
+ * between, and nobody in it can ever get out. It is told once, on stderr.
  *
- * Links are read in entries, with their root locked: the mutex can't be freed while somebody queues for
- * it. Not followed: waits with a deadline, which end by themselves, and threads that are no Ms. A
- * mutex that is meant to be unlocked by another than who locked it counts as held by the latter.
+ * Links are read in entries, with their root locked: the mutex can't be freed while somebody queues
+ * for it. Not followed: waits with a deadline, which end by themselves, and threads that are no Ms.
+ * A mutex that is meant to be unlocked by another than who locked it counts as held by the latter.
  */
 #ifndef URGE_SCHED_LOCKCYCLE_H
 #define URGE_SCHED_LOCKCYCLE_H

@@ -11,15 +11,15 @@
  * Nobody else can hand a P to that M meanwhile: who takes the goroutine out of its queue is its
  * owner, and the only one. (As in Go's startlockedm; there are no spares there.)
  *
- * When a thread blocks on a futex, one of those that wait in the handler may hold the lock, and its turn
- * comes after all others': 10 ms of each that computes in a library. So each of them gets grace runs first,
- * as if its slice had begun long ago. Beside 16 goroutines in strlen, on one P, a mutex whose holder had
- * been stopped was waited for 170 to 260 ms without, and for 9 to 24 ms with one run for each (half of the
- * waits, on a busy machine). Rejected: a grace run for each that is parked, whether anybody waits or
- * not; it doubles the switches for what is seldom needed.
+ * When a thread blocks on a futex, one of those that wait in the handler may hold the lock, and its
+ * turn comes after all others': 10 ms of each that computes in a library. So each of them gets
+ * grace runs first, as if its slice had begun long ago. Beside 16 goroutines in strlen, on one P, a
+ * mutex whose holder had been stopped was waited for 170 to 260 ms without, and for 9 to 24 ms with
+ * one run for each (half of the waits, on a busy machine). Rejected: a grace run for each that is
+ * parked, whether anybody waits or not; it doubles the switches for what is seldom needed.
  *
- * An M that waits on g0 for its goroutine counts as idle, whoever wakes it counts it as running; one
- * that waits in the handler counts as running all the time, since its goroutine is runnable.
+ * An M that waits on g0 for its goroutine counts as idle, whoever wakes it counts it as running;
+ * one that waits in the handler counts as running all the time, since its goroutine is runnable.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/lockedm.h"

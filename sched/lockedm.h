@@ -10,8 +10,8 @@
  *
  *	gp->bound |= BOUND_LOCKED; mp->lockedg = gp;
  *
- * and to undo it: clear both. From then on the M runs nothing else: whenever the goroutine stops, it
- * goes to g0 (pick_next sees to that), gives its P away, and waits to be handed one with it.
+ * and to undo it: clear both. From then on the M runs nothing else: whenever the goroutine stops,
+ * it goes to g0 (pick_next sees to that), gives its P away, and waits to be handed one with it.
  */
 #ifndef URGE_SCHED_LOCKEDM_H
 #define URGE_SCHED_LOCKEDM_H
@@ -34,8 +34,8 @@ bool stoplockedm(struct m *mp);
 /* ---- goroutines that wait in the handler --------------------------------------------------- */
 
 /*
- * Gives pp, which the caller owns, to one that has waited long. False: nobody waits. For a P
- * that finds no thread: the template thread, which would make one, may be waiting for a lock that one of
+ * Gives pp, which the caller owns, to one that has waited long. False: nobody waits. For a P that
+ * finds no thread: the template thread, which would make one, may be waiting for a lock that one of
  * them holds.
  */
 bool parked_runs(struct p *pp);
@@ -53,8 +53,8 @@ static inline uint32_t parkedsize(void)
 }
 
 /*
- * sysmon, while the world ends: those that wait in the handler go on, without a P, and Ms that wait for
- * their goroutine end.
+ * sysmon, while the world ends: those that wait in the handler go on, without a P, and Ms that wait
+ * for their goroutine end.
  */
 void lockedm_release_all(void);
 

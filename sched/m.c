@@ -261,8 +261,8 @@ static struct m *mget(const struct p *pp)
 }
 
 /*
- * After a time-out: does this thread end? Unless somebody has chosen it meanwhile, or it is the first
- * M, which belongs to urge_main's caller. The next one to be needed is a spare.
+ * After a time-out: does this thread end? Unless somebody has chosen it meanwhile, or it is the
+ * first M, which belongs to urge_main's caller. The next one to be needed is a spare.
  */
 static bool mretire(struct m *mp)
 {

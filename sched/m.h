@@ -29,8 +29,8 @@ void startm(struct p *pp, bool spinning);
 bool stopm(struct m *mp);
 
 /*
- * In a fork's child: all Ms but self, whose thread is the only one that is left, are without a thread.
- * NULL: that is no M.
+ * In a fork's child: all Ms but self, whose thread is the only one that is left, are without a
+ * thread. NULL: that is no M.
  */
 void m_after_fork(struct m *self);
 

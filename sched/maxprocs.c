@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The default of GOMAXPROCS: as many as there are CPUs that the process may use, but no more than its
- * quota of CPU time, rounded up, pays for; two of them at least, if there are two CPUs, so that a
- * goroutine that computes does not delay all others. Both change while a program runs (cpuset,
+ * The default of GOMAXPROCS: as many as there are CPUs that the process may use, but no more than
+ * its quota of CPU time, rounded up, pays for; two of them at least, if there are two CPUs, so that
+ * a goroutine that computes does not delay all others. Both change while a program runs (cpuset,
  * taskset -a, an orchestrator that resizes a container), so sysmon looks again: at most once a
  * second, and only while somebody is busy: an idle process is not woken for it.
  *

@@ -133,8 +133,8 @@ READ(threads, mthreads())
 static const char node_prefix[] = "/sched/nodes/";
 
 /*
- * What stands for the * of a name in the table: a number or a *. Returns where the name goes on, NULL
- * if it is neither.
+ * What stands for the * of a name in the table: a number or a *. Returns where the name goes on,
+ * NULL if it is neither.
  */
 static const char *parse_node(const char *at, int *number)
 {

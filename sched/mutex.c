@@ -32,15 +32,15 @@
  * the mutex, or drop WOKEN in a swap that fails unless the word is LOCKED: by one who will see
  * WAITERS. A waiter that gives up does the same. tests/model/mutex.pml is the model.
  *
- * Who finds the mutex held by somebody that runs at this moment spins for a few microseconds, without
- * touching the word in between: so two that contend from two Ps take turns of some dozens
+ * Who finds the mutex held by somebody that runs at this moment spins for a few microseconds,
+ * without touching the word in between: so two that contend from two Ps take turns of some dozens
  * of operations, not of one, each of which would move the cache line.
  *
  * Go counts waiters in the word and has a semaphore below, so that an unlock and the waiter it is
  * for find each other later. A waiter that may give up would leave its unit behind.
  *
- * The holder's name is for lockcycle.h. The quick paths, one compare-and-swap each, do not enter the
- * runtime: they are in urge_text, where nobody is moved.
+ * The holder's name is for lockcycle.h. The quick paths, one compare-and-swap each, do not enter
+ * the runtime: they are in urge_text, where nobody is moved.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/mutex.h"
@@ -298,8 +298,8 @@ static void let_go(urge_mutex *m, uint32_t bits)
 }
 
 /*
- * Pops the next one, and lets go of m or hands it over. NULL: all of those that were queued have given
- * up. m may be gone on return.
+ * Pops the next one, and lets go of m or hands it over. NULL: all of those that were queued have
+ * given up. m may be gone on return.
  */
 static struct semwaiter *pass_on(urge_mutex *m)
 {

@@ -8,8 +8,8 @@
 #include "sched/waitreason.h"
 
 /*
- * Locks m, which is not free at once. 0, or, if interruptible, why it did not, as gopark_until. mp is
- * what enter returned, NULL for a thread that is no M.
+ * Locks m, which is not free at once. 0, or, if interruptible, why it did not, as gopark_until. mp
+ * is what enter returned, NULL for a thread that is no M.
  */
 int mutex_lock_slow(urge_mutex *m, struct m *mp, bool interruptible, int64_t deadline,
 		    enum waitreason reason);

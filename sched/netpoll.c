@@ -7,11 +7,11 @@
  *	3. sysmon, when all Ps run something for long.
  *
  * For 3 the set is nested in that of sysmon's waiting point, but only while neither of the others
- * looks: a second waiter is woken at each event, which costs a busy server a tenth. So when the M of
- * 1 leaves, it tells sysmon (watching), which looks after an interval: does an M sleep there again,
- * then it stops watching; has a P looked for itself meanwhile, or gone from goroutine to goroutine,
- * at the end of which it will look, sysmon comes again later (the interval doubles, up to a
- * millisecond); otherwise it nests the set, and sleeps until there is an event.
+ * looks: a second waiter is woken at each event, which costs a busy server a tenth. So when the M
+ * of 1 leaves, it tells sysmon (watching), which looks after an interval: does an M sleep there
+ * again, then it stops watching; has a P looked for itself meanwhile, or gone from goroutine to
+ * goroutine, at the end of which it will look, sysmon comes again later (the interval doubles, up
+ * to a millisecond); otherwise it nests the set, and sleeps until there is an event.
  *
  *	the M that leaves		sysmon
  *	claimed = 0			watching = 0
@@ -21,9 +21,9 @@
  *
  * One of them sees the other. Under loops on every P an event is thus seen at once, by sysmon.
  *
- * Putting a set into another one makes the kernel walk over all descriptors in it: half a millisecond
- * for 5,000. So the set stays nested for a while, armed for one event or disarmed, in which state it
- * costs an event little.
+ * Putting a set into another one makes the kernel walk over all descriptors in it: half a
+ * millisecond for 5,000. So the set stays nested for a while, armed for one event or disarmed, in
+ * which state it costs an event little.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/netpoll.h"
@@ -168,8 +168,8 @@ uint32_t netpoll_sleep(int64_t deadline, struct gqueue *q)
 	 * the heap is unlocked		barrier
 	 * claimed? then it is ours	the caller looks at all heaps
 	 *
-	 * The unlock is a full barrier, so no membarrier is needed, which would interrupt other processors
-	 * at each sleep.
+	 * The unlock is a full barrier, so no membarrier is needed, which would interrupt other
+	 * processors at each sleep.
 	 */
 	smp_mb();
 	if (load_rlx_u32(&netpoll.descriptors) > 0)

@@ -13,8 +13,9 @@
  * talk to each other over a channel would be kept apart for ever. Timers, netpoll, sysmon and
  * threads of the program hand over nothing: whom they ready goes home, if a P is idle there. Who
  * asked for a node (struct urge_attr) goes there each time it is started, woken or preempted, and
- * waits in that node's queue if none is idle. Nothing of this is binding: a P with nothing to do takes
- * goroutines of other nodes, own node first (numa/placement.c), so that no P idles while one waits.
+ * waits in that node's queue if none is idle. Nothing of this is binding: a P with nothing to do
+ * takes goroutines of other nodes, own node first (numa/placement.c), so that no P idles while one
+ * waits.
  *
  * An idle P gets the goroutine as its runnext, before its M is started:
  *
@@ -26,9 +27,9 @@
  *
  * Affinity is a property of the thread, by sched_setaffinity, to all of a node's CPUs: which one of
  * them is the kernel's business. When all of them go offline the kernel lets the thread run
- * anywhere; node_follow sees that it is elsewhere, and tries to bring it back whenever it takes a P.
- * Rejected: a queue of Ms for each node (threads would be made although others are idle), and Ms that
- * never leave a node (the same).
+ * anywhere; node_follow sees that it is elsewhere, and tries to bring it back whenever it takes a
+ * P. Rejected: a queue of Ms for each node (threads would be made although others are idle), and Ms
+ * that never leave a node (the same).
  */
 #define _GNU_SOURCE
 #define URGE_KEEP_ERRNO

@@ -29,8 +29,8 @@ void nodesinit(void);
 void nodesfini(void);
 
 /*
- * Gives P number id, which no M has, its home. fresh: pp has just been mapped, and nothing in it has
- * been touched.
+ * Gives P number id, which no M has, its home. fresh: pp has just been mapped, and nothing in it
+ * has been touched.
  */
 void node_home(struct p *pp, int id, bool fresh);
 
@@ -53,8 +53,8 @@ uint32_t node_here(void);
 int node_asked(int number);
 
 /*
- * On many nodes: makes gp runnable on its node, with an idle P of that node if there is one, else in
- * the node's queue, if queue says so. False: it is the caller's still.
+ * On many nodes: makes gp runnable on its node, with an idle P of that node if there is one, else
+ * in the node's queue, if queue says so. False: it is the caller's still.
  */
 bool node_ready(struct g *gp, bool queue);
 

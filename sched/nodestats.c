@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can be seen of placement: by node, what waits, who took whose work, who moved, and where pages
- * are. Counters are those of the node's Ps, added up when they are read. Page locality is that of
- * a sample: the first pages of up to 64 goroutines' stacks, from all over the slabs, so that a look
- * costs one system call however many goroutines there are.
+ * What can be seen of placement: by node, what waits, who took whose work, who moved, and where
+ * pages are. Counters are those of the node's Ps, added up when they are read. Page locality is
+ * that of a sample: the first pages of up to 64 goroutines' stacks, from all over the slabs, so
+ * that a look costs one system call however many goroutines there are.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/nodestats.h"

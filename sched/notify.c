@@ -2,14 +2,14 @@
 /*
  * Signals as elements of channels.
  *
- * The handler, on whatever thread the signal meets, sets a bit and writes to an eventfd, which is in
- * the netpoll set: so the signal comes to goroutines the way a packet does, also while all Ps
- * compute. Whoever looks into the set (an M on g0, or sysmon) sends the number to every channel that
- * has asked for it, without waiting, as in Go: a full channel misses it. Two signals of a kind
+ * The handler, on whatever thread the signal meets, sets a bit and writes to an eventfd, which is
+ * in the netpoll set: so the signal comes to goroutines the way a packet does, also while all Ps
+ * compute. Whoever looks into the set (an M on g0, or sysmon) sends the number to every channel
+ * that has asked for it, without waiting, as in Go: a full channel misses it. Two signals of a kind
  * that come together are one.
  *
- * The eventfd is made at the first urge_signal_notify and kept until the process ends: a handler that
- * runs late must not write to a file that has got its number.
+ * The eventfd is made at the first urge_signal_notify and kept until the process ends: a handler
+ * that runs late must not write to a file that has got its number.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/notify.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Once: a mutex that the first caller holds while it does it. done is set before the mutex is let go, by
- * a goroutine that ends in the function as well.
+ * Once: a mutex that the first caller holds while it does it. done is set before the mutex is let
+ * go, by a goroutine that ends in the function as well.
  *
  * urge_once_do itself calls the program's function, and holds nothing of the runtime then: it is in
  * urge_entry, so that the goroutine can be moved while it is in there.

@@ -2,8 +2,8 @@
 /*
  * A goroutine and a thread that belong together: urge_lock_os_thread. How such a goroutine is
  * scheduled is told in lockedm.c. If it ends locked, its thread may be in any state (a namespace, a
- * signal mask, capabilities), so the thread ends with it, as in Go; all but the first of the process,
- * whose end would be the process's.
+ * signal mask, capabilities), so the thread ends with it, as in Go; all but the first of the
+ * process, whose end would be the process's.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/osthread.h"

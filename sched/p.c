@@ -2,9 +2,9 @@
 /*
  * Ps.
  *
- * A P is owned by one M (Prunning), by whoever wins a CAS of its status (Psyscall), or by the holder
- * of sched.lock (Pidle, Pgcstop, Pdead). Ps are never freed, so a late reader sees a P, if perhaps a
- * dead one. How many there are is procresize.c's.
+ * A P is owned by one M (Prunning), by whoever wins a CAS of its status (Psyscall), or by the
+ * holder of sched.lock (Pidle, Pgcstop, Pdead). Ps are never freed, so a late reader sees a P, if
+ * perhaps a dead one. How many there are is procresize.c's.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/p.h"

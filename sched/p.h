@@ -38,8 +38,8 @@ void p_counts(int change);
 void pdead(struct p *pp);
 
 /*
- * Finds a use for a P that the caller owns and no M runs: a thread if there is work for it, else the
- * idle list; or the end that a stop of the world or a smaller GOMAXPROCS has for it.
+ * Finds a use for a P that the caller owns and no M runs: a thread if there is work for it, else
+ * the idle list; or the end that a stop of the world or a smaller GOMAXPROCS has for it.
  */
 void handoffp(struct p *pp);
 

@@ -6,8 +6,8 @@
  * predicts returns from the calls that were made last, which were another goroutine's. So the fewer
  * frames there are between the switch and the program's own code the better, and the last of them
  * leaves by an indirect jump: it is predicted from where it went before, and not from that stack of
- * returns. A function that is RETURNS_AFTER_SWITCH must be for waiting only, since for a caller that
- * did not switch an ordinary return is better; others end in a tail call of it.
+ * returns. A function that is RETURNS_AFTER_SWITCH must be for waiting only, since for a caller
+ * that did not switch an ordinary return is better; others end in a tail call of it.
  */
 #ifndef URGE_SCHED_PARK_H
 #define URGE_SCHED_PARK_H
@@ -46,8 +46,8 @@ static inline void parked(struct m *mp, struct g *old)
 void park_called_off(struct m *mp, struct g *old);
 
 /*
- * mp: the caller's M. after, on the new side, calls parked and then lets others find the goroutine, or
- * calls park_called_off; arg is mp->after.arg.
+ * mp: the caller's M. after, on the new side, calls parked and then lets others find the goroutine,
+ * or calls park_called_off; arg is mp->after.arg.
  */
 static inline void gopark_inline(struct m *mp, void (*after)(struct m *mp, struct g *old),
 				 void *arg, enum waitreason reason)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Poll descriptors: a table by file descriptor. A number is an index, so nothing is allocated, looked
- * up or freed, and an event that comes late finds an entry, whose generation tells that it means a
- * file that is gone. (Go has objects in a free list, since there a file is an object, too.)
+ * Poll descriptors: a table by file descriptor. A number is an index, so nothing is allocated,
+ * looked up or freed, and an event that comes late finds an entry, whose generation tells that it
+ * means a file that is gone. (Go has objects in a free list, since there a file is an object, too.)
  *
  * Readiness is edge-triggered: each file is put into the epoll set once, for everything, and each
  * event is counted. Who gets -EAGAIN waits for an event after the count that he read before:

@@ -140,8 +140,9 @@ static inline bool pollwaited(const struct polldesc *pd)
 void pollpage_use(const struct polldesc *pd);
 
 /*
- * Gives pages of unused descriptors back. The template thread, since it is no M: it holds all locks of
- * a page at once, and who closes a descriptor does not wait for that. True: some are to be looked at again.
+ * Gives pages of unused descriptors back. The template thread, since it is no M: it holds all locks
+ * of a page at once, and who closes a descriptor does not wait for that. True: some are to be
+ * looked at again.
  */
 bool pollpages_reclaim(void);
 

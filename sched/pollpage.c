@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a burst of connections has taken of the table of poll descriptors comes back: a page of it whose
- * descriptors are all unused (life is 0, nobody waits, the lock is free) is given to the kernel, and
- * reads as zeros from then on, which is what an unused descriptor is. Generations are drawn from one
- * count for all descriptors, so one that has forgotten its own refuses late events by the 0 in it, and
- * will never be given an old one.
+ * What a burst of connections has taken of the table of poll descriptors comes back: a page of it
+ * whose descriptors are all unused (life is 0, nobody waits, the lock is free) is given to the
+ * kernel, and reads as zeros from then on, which is what an unused descriptor is. Generations are
+ * drawn from one count for all descriptors, so one that has forgotten its own refuses late events
+ * by the 0 in it, and will never be given an old one.
  *
- * What is unused is not untouched. Calls on numbers that are not open add to life, late events and the
- * last step of a close take the lock. A change to a page that goes away is lost, and its undoing is
- * not: a count of -1, a lock that somebody else's unlock opens. So the one who drops the page holds all
- * its locks, and marks all its lives:
+ * What is unused is not untouched. Calls on numbers that are not open add to life, late events and
+ * the last step of a close take the lock. A change to a page that goes away is lost, and its
+ * undoing is not: a count of -1, a lock that somebody else's unlock opens. So the one who drops the
+ * page holds all its locks, and marks all its lives:
  *
  *	fdget				pollpages_reclaim
  *					every lock of the page
@@ -19,12 +19,13 @@
  *	unlock
  *	life += 1
  *
- * An addition that finds the mark is void: it is not undone, and done again when the lock has been had.
- * One that comes before makes the mark fail; one that comes after finds an unused descriptor. There is
- * nothing in between: a page changes to zeros at one instant, and a processor that still writes to
- * the old one, by a stale translation, finds the mark there. So it is the madvise that unlocks, and those who
- * sleep before a lock are woken afterwards. If something in the page turns out to be used, the marks
- * are overwritten by 0, which takes the void additions with them, and the locks are given back.
+ * An addition that finds the mark is void: it is not undone, and done again when the lock has been
+ * had. One that comes before makes the mark fail; one that comes after finds an unused descriptor.
+ * There is nothing in between: a page changes to zeros at one instant, and a processor that still
+ * writes to the old one, by a stale translation, finds the mark there. So it is the madvise that
+ * unlocks, and those who sleep before a lock are woken afterwards. If something in the page turns
+ * out to be used, the marks are overwritten by 0, which takes the void additions with them, and the
+ * locks are given back.
  *
  * Rejected: a grace period, for which calls would have to announce that they are about to touch a
  * descriptor; MADV_FREE, which cancels by itself when a page is written to afterwards, but does not

@@ -2,9 +2,9 @@
 /*
  * The scheduler: distributes runnable goroutines over threads.
  *
- * Waking threads. Enough of them must run to use the Ps, and the others must sleep. Three simple ways
- * fail: one central state (no scaling); waking an M for each goroutine made ready (its work is gone
- * when it arrives: threads thrash between park and unpark); handing a P and a goroutine over
+ * Waking threads. Enough of them must run to use the Ps, and the others must sleep. Three simple
+ * ways fail: one central state (no scaling); waking an M for each goroutine made ready (its work is
+ * gone when it arrives: threads thrash between park and unpark); handing a P and a goroutine over
  * (destroys locality). So, as in Go, an M that runs out of work *spins* for a while, looking into
  * everybody's queues; while one spins, nobody else is woken; and the last one that stops spinning
  * looks once more:
@@ -18,14 +18,15 @@
  *
  * Either the submitter sees the idle P and that nobody spins, or the last look sees the work. The
  * last look is for every M that gives up a P, also one that did not spin (Go's does not look then):
- * a submitter that saw no idle P counts on it. A spinning M that finds work starts the next spinning
- * one (resetspinning) before it runs it, so that wake-ups spread. tests/model/parking.pml is the model.
+ * a submitter that saw no idle P counts on it. A spinning M that finds work starts the next
+ * spinning one (resetspinning) before it runs it, so that wake-ups spread. tests/model/parking.pml
+ * is the model.
  *
  * The submitter's barrier is on the way of every ready(), so it is the free half of an asymmetric
  * pair: the other side pays with membarrier (mb_frequent, mb_rare).
  *
- * Where goroutines wait: runnext and ring of the P, then the global queue, looked at first on
- * every 61st tick, so that two goroutines that ready each other can't starve it; hogs, and those that
+ * Where goroutines wait: runnext and ring of the P, then the global queue, looked at first on every
+ * 61st tick, so that two goroutines that ready each other can't starve it; hogs, and those that
  * wait in the signal handler, behind all of them (hog.c).
  */
 #define URGE_KEEP_ERRNO

@@ -25,8 +25,8 @@ __attribute__((cold)) struct m *enter_attn(struct m *mp);
 __attribute__((cold)) void leave_preempted(struct m *mp);
 
 /*
- * Every public function that touches the scheduler stands between the two. In between the thread
- * is not preempted, and (m.locks > 0) nobody may take its P. A goroutine that parks in between comes
+ * Every public function that touches the scheduler stands between the two. In between the thread is
+ * not preempted, and (m.locks > 0) nobody may take its P. A goroutine that parks in between comes
  * out on another thread perhaps, with that thread's m.locks at 1 just the same: the state "in the
  * runtime" is handed over by each switch.
  *
@@ -103,8 +103,8 @@ void goyield(void);
 /* ---- queues -------------------------------------------------------------------------------- */
 
 /*
- * Puts q, n goroutines that somebody without a P has woken, into the global queues of their nodes, and
- * starts threads for them.
+ * Puts q, n goroutines that somebody without a P has woken, into the global queues of their nodes,
+ * and starts threads for them.
  */
 void injectglist(struct gqueue *q, uint32_t n);
 
@@ -139,10 +139,10 @@ void wakep_elsewhere(void);
 /* ---- barriers ------------------------------------------------------------------------------ */
 
 /*
- * The two sides of the scheduler's Dekker protocols ("I store, then look at your store"). The frequent
- * side publishes work and looks whether anybody sleeps; the rare side says that it sleeps and looks
- * for work. With membarrier the rare side has the barrier executed on all CPUs, and the frequent one
- * pays nothing; without it both are fences.
+ * The two sides of the scheduler's Dekker protocols ("I store, then look at your store"). The
+ * frequent side publishes work and looks whether anybody sleeps; the rare side says that it sleeps
+ * and looks for work. With membarrier the rare side has the barrier executed on all CPUs, and the
+ * frequent one pays nothing; without it both are fences.
  */
 extern bool have_membarrier;
 void mb_rare_slow(void);

@@ -23,13 +23,14 @@
  * returns. A goroutine that is on no P, in a preempted system call say, needs nothing here: it
  * takes any P when it comes back. tests/model/resize.pml and syscall.pml are the models.
  *
- * The caller makes no system call, unless memory is wanted or sysmon sleeps for long, and then one: to
- * have sysmon look (sysmon_resized). Threads are woken and signalled by sysmon, a few microseconds
- * after the call. With more threads than CPUs a thread that wakes another one often loses its CPU
- * to it, and signals and membarriers are points at which the kernel takes it, too: the call was then
- * 0.4 to 20 ms long, of which 15 us were its own. Whoever makes a goroutine ready in between wakes a
- * thread for a new P as well (wakep). Work that is queued when the Ps become idle is found by
- * sysmon: by its look, or by the second one, behind a barrier that pairs with the submitter's.
+ * The caller makes no system call, unless memory is wanted or sysmon sleeps for long, and then one:
+ * to have sysmon look (sysmon_resized). Threads are woken and signalled by sysmon, a few
+ * microseconds after the call. With more threads than CPUs a thread that wakes another one often
+ * loses its CPU to it, and signals and membarriers are points at which the kernel takes it, too:
+ * the call was then 0.4 to 20 ms long, of which 15 us were its own. Whoever makes a goroutine ready
+ * in between wakes a thread for a new P as well (wakep). Work that is queued when the Ps become
+ * idle is found by sysmon: by its look, or by the second one, behind a barrier that pairs with the
+ * submitter's.
  *
  * Rejected: to stop the world, as Go does: everybody waits for the last tight loop, milliseconds to
  * seconds; and to wait here until the last P is dead, which a goroutine in a long call can delay at

@@ -7,10 +7,10 @@
 
 /*
  * Sets GOMAXPROCS to n > 0 and returns the former one; -EINVAL above the limit, -ENOMEM, or -EPERM
- * when the world has ended meanwhile: then nothing has changed. By MAXPROCS_FIXED: any thread, in the
- * runtime if it is an M; waits for other callers, and for nobody else; from now on only such calls
- * change it. By another mode: sysmon; -EBUSY when the mode is no longer that, or somebody else is
- * at it.
+ * when the world has ended meanwhile: then nothing has changed. By MAXPROCS_FIXED: any thread, in
+ * the runtime if it is an M; waits for other callers, and for nobody else; from now on only such
+ * calls change it. By another mode: sysmon; -EBUSY when the mode is no longer that, or somebody
+ * else is at it.
  */
 int procresize(int n, enum maxprocs_mode by);
 
@@ -18,8 +18,8 @@ int procresize(int n, enum maxprocs_mode by);
 void procresize_auto(bool on);
 
 /*
- * sysmon: Ps that were draining and are dead now leave the snapshot. True: there are others, or that
- * is not known now, so look again.
+ * sysmon: Ps that were draining and are dead now leave the snapshot. True: there are others, or
+ * that is not known now, so look again.
  */
 bool procs_trim(void);
 

@@ -14,9 +14,9 @@
  *
  * Gathered in a stopped world, into memory that was reserved before; written when it goes on.
  *
- * Rejected: folded stacks, which fewer programs read, and which have names but no addresses; profiles of
- * CPU time and of contention: perf sees the first better, and the second costs a clock reading and a
- * walk at each wait.
+ * Rejected: folded stacks, which fewer programs read, and which have names but no addresses;
+ * profiles of CPU time and of contention: perf sees the first better, and the second costs a clock
+ * reading and a walk at each wait.
  */
 #define URGE_KEEP_ERRNO
 #include "kernelshim/fdprint.h"

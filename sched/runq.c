@@ -16,8 +16,8 @@
  *	cas(head: epoch + 1)		its cas fails: the epoch has changed
  *
  * The epoch, in the upper half of the head's word, makes sure that a thief which counted the newest
- * slot in, before tail was moved down, does not get it. If a thief was faster, the owner's CAS fails,
- * and tail goes up again.
+ * slot in, before tail was moved down, does not get it. If a thief was faster, the owner's CAS
+ * fails, and tail goes up again.
  *
  * When is the newest taken? When the ring is more than half full of goroutines that have not run
  * yet: then a tree of goroutines is growing (fork-join), and the oldest ones are its largest
@@ -34,9 +34,9 @@
  * A thief copies half of the ring straight into its own ring, beyond its own tail, where nobody
  * looks, and publishes by storing its tail once it has won the CAS.
  *
- * As long as there is one P only, nobody steals, and its owner moves the head by a store: the CAS is
- * a third of what a switch costs. What if more Ps come while it is between load and store? Each P
- * has its own word of what its owner believes:
+ * As long as there is one P only, nobody steals, and its owner moves the head by a store: the CAS
+ * is a third of what a switch costs. What if more Ps come while it is between load and store? Each
+ * P has its own word of what its owner believes:
  *
  *	owner				a P comes: sharing odd		thief (it has a P)
  *	s = load_acq(sharing)		a P goes, one is left: even	s = sharing
@@ -44,12 +44,12 @@
  *	odd: store_rel(pp.sharing, s)	sched.lock)			then CAS, else hands off
  *	     cas(head, h, h + 1)
  *
- * A thief's P is one of several, so what it reads is the odd number that stands as long as it has its
- * P. If the victim's word is the same, its owner has read that number before, has finished every
- * plain store before it wrote the word, and makes no other before the number changes, for which the
- * thief's P must go first. An owner that has not come by yet keeps its ring to itself: like ownnext, it
- * waits for a time slice at most, and whoever changes GOMAXPROCS comes by at once (grow).
- * tests/model/alone.pml is the model.
+ * A thief's P is one of several, so what it reads is the odd number that stands as long as it has
+ * its P. If the victim's word is the same, its owner has read that number before, has finished
+ * every plain store before it wrote the word, and makes no other before the number changes, for
+ * which the thief's P must go first. An owner that has not come by yet keeps its ring to itself:
+ * like ownnext, it waits for a time slice at most, and whoever changes GOMAXPROCS comes by at once
+ * (grow). tests/model/alone.pml is the model.
  *
  * The algorithm is Go's (runtime/proc.go); tests/model/runq.pml is its model.
  */
@@ -159,10 +159,10 @@ struct g *runqsteal(struct p *pp, struct p *victim, bool runnext_too)
 /*
  * Four loads can't be made at one instant, and a goroutine may move from runnext to the ring
  * between them (the owner kicks it out), or out of both. If tail is the same before and after, no
- * goroutine entered the ring in between, so what was not in runnext was not anywhere. (The owner that
- * takes the newest moves it down, but only from above the half.) The loads keep their order by being
- * acquires; those of tail and runnext pair with the stores in runqput and runqput_next. ownnext is not
- * empty while its goroutine moves to the ring, but has the next one already.
+ * goroutine entered the ring in between, so what was not in runnext was not anywhere. (The owner
+ * that takes the newest moves it down, but only from above the half.) The loads keep their order by
+ * being acquires; those of tail and runnext pair with the stores in runqput and runqput_next.
+ * ownnext is not empty while its goroutine moves to the ring, but has the next one already.
  */
 bool runqempty(const struct p *pp)
 {

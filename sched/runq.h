@@ -19,8 +19,8 @@ static inline void slot_store(struct p *pp, uint32_t i, struct g *gp)
 }
 
 /*
- * The head's word when n more have been taken. (A carry out of the low half counts as another epoch: the
- * word only grows, so no value of it ever comes back.)
+ * The head's word when n more have been taken. (A carry out of the low half counts as another
+ * epoch: the word only grows, so no value of it ever comes back.)
  */
 static inline uint64_t head_moved(uint64_t head, uint32_t n)
 {
@@ -106,8 +106,8 @@ static inline void runq_prefetch(const struct p *pp, uint32_t h, uint32_t t)
 }
 
 /*
- * Owner. The newest in the ring, if it has not run yet; NULL if it has, or if somebody moved the head
- * meanwhile.
+ * Owner. The newest in the ring, if it has not run yet; NULL if it has, or if somebody moved the
+ * head meanwhile.
  */
 static inline struct g *runqget_newest(struct p *pp, bool alone, uint64_t head, uint32_t t)
 {

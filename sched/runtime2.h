@@ -116,9 +116,9 @@ struct due {
 };
 
 /*
- * t, which was set to when, has expired. Under the heap's lock, so takes no lock of an earlier rank.
- * Copies into *due what due->fn will need, which runs on g0 or sysmon, perhaps without a P, and
- * never blocks: t may be gone then. Returns the timer's next time, 0 for none.
+ * t, which was set to when, has expired. Under the heap's lock, so takes no lock of an earlier
+ * rank. Copies into *due what due->fn will need, which runs on g0 or sysmon, perhaps without a P,
+ * and never blocks: t may be gone then. Returns the timer's next time, 0 for none.
  */
 typedef int64_t (*timer_expire_fn)(struct timer *t, int64_t when, int64_t now, struct due *due);
 
@@ -152,8 +152,8 @@ struct godefer {
 
 /*
  * What a goroutine seldom needs, at the top of its stack's first page: together with its first
- * frames a parked goroutine costs one page. Starting and ending one touches the first line only, which
- * is next to its first frame.
+ * frames a parked goroutine costs one page. Starting and ending one touches the first line only,
+ * which is next to its first frame.
  */
 struct gtop {
 	void (*fn)(void *);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock of many readers or one writer, which prefers writers as Go's does: one that waits keeps new
- * readers out, and one that unlocks lets all readers in that have queued meanwhile, before the next.
+ * The lock of many readers or one writer, which prefers writers as Go's does: one that waits keeps
+ * new readers out, and one that unlocks lets all readers in that have queued meanwhile, before the
+ * next.
  *
  * Writers compete for a mutex. Who has it announces itself in the word, then waits for the readers
  * that are in:
@@ -14,9 +15,9 @@
  *	word: WRITER on				word: READERS - 1
  *	root locked: READERS? into the queue	0, and WRITER on? root locked: pop the writer
  *
- * While WRITER is on and nobody is in, only the writer changes the word, but for WAITERS. A writer that
- * gives up takes WRITER off and lets the readers in, as at its unlock. Readers are not counted while
- * they wait, so those that give up just leave the queue.
+ * While WRITER is on and nobody is in, only the writer changes the word, but for WAITERS. A writer
+ * that gives up takes WRITER off and lets the readers in, as at its unlock. Readers are not counted
+ * while they wait, so those that give up just leave the queue.
  *
  * Readers that wait do it for the holder of the mutex; a writer, for readers nobody knows.
  */

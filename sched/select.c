@@ -23,9 +23,9 @@
  * before the runtime is entered and given back after.
  *
  * Go permutes the cases, sorts them by address and locks all channels at each select. The look
- * without locks is what makes a select among ready channels cheap; a choice that turns out to be taken
- * by somebody else goes on with step 2. Rejected: a random start and the first ready case from
- * there on; the one behind a gap of cases that are not ready would be chosen more often.
+ * without locks is what makes a select among ready channels cheap; a choice that turns out to be
+ * taken by somebody else goes on with step 2. Rejected: a random start and the first ready case
+ * from there on; the one behind a gap of cases that are not ready would be chosen more often.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/select.h"

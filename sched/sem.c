@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The semaphore: units, or, when there are none, perhaps WAITERS: while somebody is queued in the table
- * (sema.h), and until a release finds that nobody is any more. A release that finds WAITERS gives its
- * unit to the first of the queue and leaves the word alone, so units and WAITERS exclude each
- * other, and while the root is locked a word with WAITERS stands still.
+ * The semaphore: units, or, when there are none, perhaps WAITERS: while somebody is queued in the
+ * table (sema.h), and until a release finds that nobody is any more. A release that finds WAITERS
+ * gives its unit to the first of the queue and leaves the word alone, so units and WAITERS exclude
+ * each other, and while the root is locked a word with WAITERS stands still.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/urge.h"

@@ -8,10 +8,10 @@
  * finding a queue takes O(log n) in the number of addresses, and all else is O(1).
  *
  * Unlike Go's table this one has no counters, only queues: what a word means is the business of the
- * lock it belongs to, which keeps a bit "somebody is queued" that changes under the root's lock. So a
- * waiter's deadline needs no care but taking the entry out, where with Go's semaphores it would race
- * with a unit that has been released for it. And who unlocks makes its last access to the lock's memory
- * before it wakes anybody: the next one may free it.
+ * lock it belongs to, which keeps a bit "somebody is queued" that changes under the root's lock. So
+ * a waiter's deadline needs no care but taking the entry out, where with Go's semaphores it would
+ * race with a unit that has been released for it. And who unlocks makes its last access to the
+ * lock's memory before it wakes anybody: the next one may free it.
  *
  *	who waits			who unlocks
  *	lock root			lock root
@@ -122,8 +122,8 @@ static inline void semunlock(struct semroot *root)
 struct semwaiter *sempop(struct semroot *root, const void *addr);
 
 /*
- * The world ends: goroutines that wait are no more, their entries leave the table. Before their stacks
- * are unmapped. Threads of the program's go on waiting.
+ * The world ends: goroutines that wait are no more, their entries leave the table. Before their
+ * stacks are unmapped. Threads of the program's go on waiting.
  */
 void semforget(void);
 
@@ -137,9 +137,9 @@ bool semqueued(const struct semroot *root, const void *addr);
 struct semwaiter *semfind(const struct semroot *root, const void *addr, const struct g *gp);
 
 /*
- * Waits in the queue of w->addr: for who has entered the runtime, or for a thread. 0: somebody woke it,
- * or join refused. Else the error of the wait, and w is in no queue; leave(w), if it was queued still,
- * has been called with the root locked, so that the bit in the word can be set right.
+ * Waits in the queue of w->addr: for who has entered the runtime, or for a thread. 0: somebody woke
+ * it, or join refused. Else the error of the wait, and w is in no queue; leave(w), if it was queued
+ * still, has been called with the root locked, so that the bit in the word can be set right.
  */
 int semwait(struct semwaiter *w, enum waitreason reason, int64_t deadline,
 	    void (*leave_queue)(struct semwaiter *w, bool others));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Somebody who waits in a queue until exactly one other wakes him: a goroutine, or a thread of the
- * program's own. It lives on the stack of who waits, which stays while he does: so no queue entry is
- * ever allocated, and none can leak. (Go takes sudogs from pools, because its stacks move.)
+ * program's own. It lives on the stack of who waits, which stays while he does: so no queue entry
+ * is ever allocated, and none can leak. (Go takes sudogs from pools, because its stacks move.)
  *
  *	who waits				who wakes
  *	sleeper_open
@@ -50,15 +50,16 @@ static inline bool sleeper_claim(const struct sleeper *s)
 void sleeper_wake(struct sleeper *s);
 
 /*
- * join(gp, arg) puts the sleeper into its queue; false: there is nothing to wait for. Returns 0, also
- * when join refused, or why the wait ended in vain, as gopark_until.
+ * join(gp, arg) puts the sleeper into its queue; false: there is nothing to wait for. Returns 0,
+ * also when join refused, or why the wait ended in vain, as gopark_until.
  */
 int sleeper_sleep(struct sleeper *s, park_unlock_fn join, void *arg, enum waitreason reason,
 		  int64_t deadline);
 
 /*
- * How many threads of the program's own sleep so, in the lower half; the upper half counts changes. They
- * are counted when they are queued, and off by who wakes them: who is counted does nothing by himself.
+ * How many threads of the program's own sleep so, in the lower half; the upper half counts changes.
+ * They are counted when they are queued, and off by who wakes them: who is counted does nothing by
+ * himself.
  */
 uint64_t sleeping_threads(void);
 

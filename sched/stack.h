@@ -48,8 +48,8 @@ void stack_release(struct g *list);
 bool stack_scrub_idle(void);
 
 /*
- * Addresses in the first pages of goroutines' stacks of a node, at most max, from all over its slabs.
- * How many.
+ * Addresses in the first pages of goroutines' stacks of a node, at most max, from all over its
+ * slabs. How many.
  */
 size_t stack_sample(uint32_t node, void **pages, size_t max);
 
@@ -57,8 +57,8 @@ size_t stack_sample(uint32_t node, void **pages, size_t max);
 void stack_release_all(bool (*keep)(const struct g *gp));
 
 /*
- * In a fork's child: all goroutines but gp (NULL: all) are dead. Their stacks are never used again and
- * never unmapped: gp may have pointers into them.
+ * In a fork's child: all goroutines but gp (NULL: all) are dead. Their stacks are never used again
+ * and never unmapped: gp may have pointers into them.
  */
 void stack_after_fork(const struct g *gp);
 

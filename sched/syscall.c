@@ -2,19 +2,19 @@
 /*
  * Blocking system calls and foreign code.
  *
- * entersyscall leaves the P with the M, in status Psyscall: whoever wins a CAS of the status has it.
- * Mostly that is the M itself, when it comes back (exitsyscall): one CAS, no lock. If the call takes
- * long and somebody has a use for the P, sysmon wins it and hands it off.
+ * entersyscall leaves the P with the M, in status Psyscall: whoever wins a CAS of the status has
+ * it. Mostly that is the M itself, when it comes back (exitsyscall): one CAS, no lock. If the call
+ * takes long and somebody has a use for the P, sysmon wins it and hands it off.
  *
  *	the M, back				sysmon (or a stop, or a smaller GOMAXPROCS)
  *	cas(status, Psyscall, Prunning)		cas(status, Psyscall, Pidle)
  *
  * One of them fails. syscalltick guards against a sysmon that looked at a former call.
  *
- * A program whose calls block has a thousand of them begun one look of sysmon's after the other, each
- * with a P idle meanwhile. So it is noted whether calls turn out long, and while they do a P that
- * others wait for is handed off at the beginning of the call. A short call then costs a wake-up in
- * vain, and counts as much as several long ones.
+ * A program whose calls block has a thousand of them begun one look of sysmon's after the other,
+ * each with a P idle meanwhile. So it is noted whether calls turn out long, and while they do a P
+ * that others wait for is handed off at the beginning of the call. A short call then costs a
+ * wake-up in vain, and counts as much as several long ones.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/syscall.h"

@@ -18,7 +18,8 @@
  *
  * sysmon_watching says that it will look soon; or, while only hogs wait (hog.h), at the end of a
  * slice. Who makes a goroutine runnable while no P is idle reads it, and calls sysmon_watch when it
- * is too low; sysmon lowers it after a look that found nobody waiting, barrier, and looks once more:
+ * is too low; sysmon lowers it after a look that found nobody waiting, barrier, and looks once
+ * more:
  *
  *	producer			sysmon
  *	goroutine into a queue		watching = 0
@@ -196,9 +197,9 @@ static enum thread_state look_at_thread(struct p *pp, const struct m *mp, long *
 }
 
 /*
- * The interval of first looks grows while there is nobody to take a P from, within three looks to what
- * it is usually. What counts as blocked for long (BLOCKED_LOOK) stays the same: else calls that are only a
- * little shorter would lose their Ps as soon as one of them had, and keep it so.
+ * The interval of first looks grows while there is nobody to take a P from, within three looks to
+ * what it is usually. What counts as blocked for long (BLOCKED_LOOK) stays the same: else calls
+ * that are only a little shorter would lose their Ps as soon as one of them had, and keep it so.
  */
 static void run_backoff(bool in_vain_again)
 {
@@ -216,8 +217,8 @@ static void run_backoff(bool in_vain_again)
 }
 
 /*
- * A running P that somebody waits for: takes it away if its thread is blocked in the kernel, and asks
- * for preemption when its slice is over, and soon again if that was put off; a thread that was
+ * A running P that somebody waits for: takes it away if its thread is blocked in the kernel, and
+ * asks for preemption when its slice is over, and soon again if that was put off; a thread that was
  * last seen blocked gets no signal. Returns when to look again.
  */
 static int64_t look_at_running(struct p *pp, int64_t now, bool waits, uint32_t *others)
@@ -346,8 +347,8 @@ static void syscall_backoff(void)
 }
 
 /*
- * The second look of waitpoint_sleep. Timers belong to netpoll's sleeper while there is one; it may know
- * nothing yet of those that sysmon was going to look after.
+ * The second look of waitpoint_sleep. Timers belong to netpoll's sleeper while there is one; it may
+ * know nothing yet of those that sysmon was going to look after.
  */
 static int64_t earliest(void)
 {

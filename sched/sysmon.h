@@ -36,8 +36,8 @@ void sysmon_look(void);
 void sysmon_watch_syscall(void);
 
 /*
- * GOMAXPROCS has changed: sysmon is to wake threads for idle Ps, and to signal the owners of draining
- * ones, soon, and until they have come. Any thread; wakes nobody by itself.
+ * GOMAXPROCS has changed: sysmon is to wake threads for idle Ps, and to signal the owners of
+ * draining ones, soon, and until they have come. Any thread; wakes nobody by itself.
  */
 void sysmon_resized(void);
 

@@ -104,8 +104,8 @@ static int slots(void)
 
 /*
  * The template is told when half of the slots are empty: threads come back to them by themselves
- * when a parked goroutine resumes. (Told each time, it would run before the spare does, on the same CPU: a
- * parking took 5 us longer.)
+ * when a parked goroutine resumes. (Told each time, it would run before the spare does, on the same
+ * CPU: a parking took 5 us longer.)
  */
 struct m *template_take_spare(void)
 {
@@ -245,12 +245,12 @@ static void thread_counts(void)
 }
 
 /*
- * The end of an M's thread is in libc, which runs the destructors of what the program has made local
- * to it; what they use may be gone when urge_main has returned, so it waits for them. A thread that has
- * nothing else before it counts itself in template.ending, and out again in such a destructor, of a value
- * that is set again until the last of libc's rounds. In nthreads it is no more: what the program does
- * there may wake somebody. To join the threads was rejected: each M would have to outlive its thread,
- * and somebody to look after the ended ones.
+ * The end of an M's thread is in libc, which runs the destructors of what the program has made
+ * local to it; what they use may be gone when urge_main has returned, so it waits for them. A
+ * thread that has nothing else before it counts itself in template.ending, and out again in such a
+ * destructor, of a value that is set again until the last of libc's rounds. In nthreads it is no
+ * more: what the program does there may wake somebody. To join the threads was rejected: each M
+ * would have to outlive its thread, and somebody to look after the ended ones.
  */
 static void thread_ends(void *rounds)
 {

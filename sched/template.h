@@ -9,8 +9,8 @@
 struct m *template_take_spare(void);
 
 /*
- * On g0 of an M that has handed its P to another: waits for a P as a spare thread, or as an idle one if
- * there are enough. False: the thread is to end.
+ * On g0 of an M that has handed its P to another: waits for a P as a spare thread, or as an idle
+ * one if there are enough. False: the thread is to end.
  */
 bool template_spare(struct m *mp);
 
@@ -21,8 +21,8 @@ extern int64_t reclaim_period;
 void template_want(struct p *pp, bool spinning);
 
 /*
- * sysmon: Ps that wait for a thread go to goroutines that wait with threads of their own: the template
- * may be waiting for a lock that one of those holds.
+ * sysmon: Ps that wait for a thread go to goroutines that wait with threads of their own: the
+ * template may be waiting for a lock that one of those holds.
  */
 void template_serve_parked(void);
 

@@ -327,8 +327,8 @@ void timers_cover(int64_t when)
 	if (when == INT64_MAX)
 		return;
 	/*
-	 * The heap's unlock was a full barrier, which pairs with those in waitpoint_sleep and netpoll_sleep.
-	 * (If another thread put the timer in, that one covers it himself.)
+	 * The heap's unlock was a full barrier, which pairs with those in waitpoint_sleep and
+	 * netpoll_sleep. (If another thread put the timer in, that one covers it himself.)
 	 */
 	if (netpoll_sleeps())
 		waitpoint_lower(&netpoll_point, when);
@@ -343,8 +343,8 @@ void timers_after_netpoll(int64_t now)
 }
 
 /*
- * Moves some timers; false: all have moved, or there is no room. With both locks, so that nobody sees
- * a timer in no heap that has not expired. Entries are taken from the end: the heap stays one.
+ * Moves some timers; false: all have moved, or there is no room. With both locks, so that nobody
+ * sees a timer in no heap that has not expired. Entries are taken from the end: the heap stays one.
  */
 static bool move_some(struct timerheap *from, struct timerheap *to)
 {

@@ -21,15 +21,15 @@
  *					due.fn, of which t is no part
  *
  * So when timer_remove has returned, the timer's memory is the owner's again, whatever it returned.
- * A due.fn that does use what the timer is part of says so (timer_hold, in t->expire), and the owner
- * waits for it, blocking the thread: for a few instructions, as for a lock.
+ * A due.fn that does use what the timer is part of says so (timer_hold, in t->expire), and the
+ * owner waits for it, blocking the thread: for a few instructions, as for a lock.
  *
  * The timer knows its place in the heap: removal costs O(log n) at once. Rejected: to mark it and
  * leave its entry in the heap until its time, as Go does. Entries of waits that have ended would
- * outlive goroutines and their stacks, fill the heap (a million waits a second, each with a deadline
- * of a minute), and put off the verdict of a deadlock. What the place costs, a store into each
- * timer that a sift moves, sleeping goroutines need not pay: a sleep ends by its time only, so its
- * entry has no timer.
+ * outlive goroutines and their stacks, fill the heap (a million waits a second, each with a
+ * deadline of a minute), and put off the verdict of a deadlock. What the place costs, a store into
+ * each timer that a sift moves, sleeping goroutines need not pay: a sleep ends by its time only, so
+ * its entry has no timer.
  */
 #ifndef URGE_SCHED_TIME_H
 #define URGE_SCHED_TIME_H
@@ -46,14 +46,14 @@ void timers_after_netpoll(int64_t now);
 int timers_init(struct timerheap *ts, enum lockrank rank);
 
 /*
- * Empties the heap at the end of a world. Its timers are not touched, since their memory may be gone:
- * those whose epoch is not the heap's are in no heap.
+ * Empties the heap at the end of a world. Its timers are not touched, since their memory may be
+ * gone: those whose epoch is not the heap's are in no heap.
  */
 void timers_forget(struct timerheap *ts);
 
 /*
- * Sets t, which is in no heap, to when: in pp's heap, or the first P's if that is full. False if both
- * are. The caller sees to it that somebody wakes then: by parking on pp, or by timers_cover.
+ * Sets t, which is in no heap, to when: in pp's heap, or the first P's if that is full. False if
+ * both are. The caller sees to it that somebody wakes then: by parking on pp, or by timers_cover.
  */
 bool timer_add(struct p *pp, struct timer *t, int64_t when);
 
@@ -70,9 +70,9 @@ bool timer_reset(struct timer *t, int64_t when);
 bool timer_remove(struct timer *t);
 
 /*
- * For timers whose due.fn uses what they are part of. expire calls timer_hold; false: due.fn is still at
- * it since the last time. The end of due.fn is timer_drop. timer_remove_held is timer_remove that
- * waits until nobody holds t; not for due.fn itself.
+ * For timers whose due.fn uses what they are part of. expire calls timer_hold; false: due.fn is
+ * still at it since the last time. The end of due.fn is timer_drop. timer_remove_held is
+ * timer_remove that waits until nobody holds t; not for due.fn itself.
  */
 bool timer_hold(struct timer *t);
 void timer_drop(struct timer *t);

@@ -2,10 +2,10 @@
 /*
  * Timers that start a goroutine: urge_timer.
  *
- * The goroutine is made while the heap's lock is held, at the moment when the timer leaves the heap:
- * from then on a stop comes too late, and the timer's memory is not needed any more, so it may
- * be freed after any stop. If there is no memory for a goroutine, the timer stays in the heap and is
- * tried again a little later; a stop still stops it.
+ * The goroutine is made while the heap's lock is held, at the moment when the timer leaves the
+ * heap: from then on a stop comes too late, and the timer's memory is not needed any more, so it
+ * may be freed after any stop. If there is no memory for a goroutine, the timer stays in the heap
+ * and is tried again a little later; a stop still stops it.
  *
  * Rejected: a reference count, so that who runs the timer may look at it later. The last reference
  * may be given up on g0 or by sysmon, where nothing may call free().

@@ -40,9 +40,9 @@ static inline struct m *getm(void)
 }
 
 /*
- * What lies in the thread's local storage is reached by its offset from the thread pointer, with the
- * segment register: an address in a general register would still be there when the goroutine goes on
- * with its own code, and the preemption's decision would take it for the goroutine's.
+ * What lies in the thread's local storage is reached by its offset from the thread pointer, with
+ * the segment register: an address in a general register would still be there when the goroutine
+ * goes on with its own code, and the preemption's decision would take it for the goroutine's.
  */
 static inline intptr_t tls_offset(const void *address)
 {

@@ -26,10 +26,10 @@
  * handed off. Nothing is written before, so the trace does not measure its own output; the price is
  * the bound.
  *
- * Rejected: buffers of Ms (their number is not bounded by the CPUs, and a P's events would have to be
- * put together from many); a thread that writes meanwhile (it takes a CPU from what is traced, and
- * what opens in a viewer is some hundred megabytes at most anyway); dropping the oldest (it leaves
- * ends without beginnings).
+ * Rejected: buffers of Ms (their number is not bounded by the CPUs, and a P's events would have to
+ * be put together from many); a thread that writes meanwhile (it takes a CPU from what is traced,
+ * and what opens in a viewer is some hundred megabytes at most anyway); dropping the oldest (it
+ * leaves ends without beginnings).
  */
 #define URGE_KEEP_ERRNO
 #include "sched/trace.h"
@@ -146,8 +146,8 @@ static void begin(void)
 }
 
 /*
- * Nobody records from here on. With the world stopped, or nobody left in it. In the runtime: a request
- * that finds its thread outside of it is recorded by the handler, under the same lock.
+ * Nobody records from here on. With the world stopped, or nobody left in it. In the runtime: a
+ * request that finds its thread outside of it is recorded by the handler, under the same lock.
  */
 static void end(void)
 {

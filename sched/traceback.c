@@ -8,9 +8,9 @@
  *	created by goroutine 1 in main+0x20
  *
  * Takes no lock and allocates nothing: it may run while a stopped goroutine holds malloc's lock or
- * ours. A goroutine that runs on another thread has no registers to start from, and says so; one that
- * was preempted is walked through the injected frame. What changes while it is printed may come out
- * wrong: memory is read within the bounds of each stack only, so it comes out.
+ * ours. A goroutine that runs on another thread has no registers to start from, and says so; one
+ * that was preempted is walked through the injected frame. What changes while it is printed may
+ * come out wrong: memory is read within the bounds of each stack only, so it comes out.
  */
 #include "sched/traceback.h"
 

@@ -146,8 +146,9 @@ URGE_API void urge_timer_free(urge_timer *timer);
  * urge_main is called. A SIGSEGV in a goroutine's guard page is explained on stderr, then goes to
  * the program's handler or ends the process. Goroutines run with the caller's signal mask.
  *
- * fork may be called in goroutines. A child that goes on has the goroutine that forked, and no other;
- * urge_main does not return there, the result of goroutine 1 is the exit status: see urge(7).
+ * fork may be called in goroutines. A child that goes on has the goroutine that forked, and no
+ * other; urge_main does not return there, the result of goroutine 1 is the exit status: see
+ * urge(7).
  */
 URGE_API int urge_main(int (*fn)(void *), void *arg);
 
@@ -259,9 +260,9 @@ URGE_API void *urge_getspecific(urge_key key);
  *   add	a negative counter is fatal: "sync: negative WaitGroup counter"
  *   done	add(-1)
  *   wait	blocks while the counter is above zero; a thread that is no goroutine sleeps
- * Any thread, also before boot. After the counter has become zero it can be used anew when all waits
- * have returned; to add earlier is fatal where it is seen: "sync: WaitGroup misuse: Add called
- * concurrently with Wait". wait_until is as the int calls of locks, below.
+ * Any thread, also before boot. After the counter has become zero it can be used anew when all
+ * waits have returned; to add earlier is fatal where it is seen: "sync: WaitGroup misuse: Add
+ * called concurrently with Wait". wait_until is as the int calls of locks, below.
  */
 typedef struct urge_waitgroup {
 	uint64_t state_; /* private, like all that end in an underscore */
@@ -278,8 +279,8 @@ URGE_API int urge_waitgroup_wait_until(urge_waitgroup *wg, int64_t deadline);
 
 /*
  * I/O on descriptors: sockets, pipes, terminals, eventfds, whatever can be polled. The goroutine
- * waits, the thread runs others. All are goroutine functions, so -EPERM elsewhere; a goroutine that is
- * bound to a context gets its error. Several goroutines may use one descriptor at once.
+ * waits, the thread runs others. All are goroutine functions, so -EPERM elsewhere; a goroutine that
+ * is bound to a context gets its error. Several goroutines may use one descriptor at once.
  *
  * At its first use here a descriptor is made non-blocking, which everybody who shares it sees, and
  * watched. From then on it is to be closed by urge_close, else a later descriptor with its
@@ -287,8 +288,8 @@ URGE_API int urge_waitgroup_wait_until(urge_waitgroup *wg, int64_t deadline);
  * blocking section, which no deadline ends.
  *
  * The forms with a deadline return -ETIMEDOUT when it passes before the call is done, and with
- * deadline 0 -EAGAIN instead of waiting. Any call on a descriptor that is closed meanwhile, also one
- * that waits already, returns -EBADF. Writing to a peer that is gone is -EPIPE; there is no
+ * deadline 0 -EAGAIN instead of waiting. Any call on a descriptor that is closed meanwhile, also
+ * one that waits already, returns -EBADF. Writing to a peer that is gone is -EPIPE; there is no
  * SIGPIPE.
  */
 
@@ -329,8 +330,8 @@ URGE_API int urge_connect_until(int fd, const struct sockaddr *addr, socklen_t l
 				int64_t deadline);
 
 /*
- * Waits until one of the events (POLLIN, POLLOUT, POLLPRI, POLLRDHUP, as for poll) is there; POLLERR
- * and POLLHUP always count. Returns those that are. Before a call of another library that
+ * Waits until one of the events (POLLIN, POLLOUT, POLLPRI, POLLRDHUP, as for poll) is there;
+ * POLLERR and POLLHUP always count. Returns those that are. Before a call of another library that
  * reads or writes fd itself.
  */
 URGE_API int urge_fd_wait(int fd, short events, int64_t deadline);
@@ -355,11 +356,11 @@ URGE_API int urge_listen_unixgram(const char *path);
 URGE_API int urge_dial_unixgram(const char *path);
 
 /*
- * getaddrinfo, on one of at most 32 threads of the runtime; a goroutine waits. *res is to be freed by
- * freeaddrinfo, and NULL after an error. A lookup that its deadline ends goes on by itself; with
- * deadline 0 only numbers are answered. Returns 0; -ENOENT: no such host or service;
- * -EHOSTUNREACH: nobody could be asked, try later; -EIO: the answer was a failure; -EINVAL: the
- * hints; or -EAGAIN, -ETIMEDOUT, -ENOMEM, -EPERM, another error of the system, that of the context.
+ * getaddrinfo, on one of at most 32 threads of the runtime; a goroutine waits. *res is to be freed
+ * by freeaddrinfo, and NULL after an error. A lookup that its deadline ends goes on by itself; with
+ * deadline 0 only numbers are answered. Returns 0; -ENOENT: no such host or service; -EHOSTUNREACH:
+ * nobody could be asked, try later; -EIO: the answer was a failure; -EINVAL: the hints; or -EAGAIN,
+ * -ETIMEDOUT, -ENOMEM, -EPERM, another error of the system, that of the context.
  */
 struct addrinfo;
 URGE_API int urge_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
@@ -375,10 +376,10 @@ URGE_API int urge_close(int fd);
 /* ---- locks --------------------------------------------------------------------------------- */
 
 /*
- * Locks are embedded by the program, zero-initialised ({ 0 }, in C++ {}), of fixed size, and must not be
- * copied or moved while in use. Nothing is to be destroyed; the memory may be freed as soon as nobody
- * is in a call on the lock or still to come: by the goroutine that has just had the lock, too. What
- * the names of fields end in an underscore for: they are private.
+ * Locks are embedded by the program, zero-initialised ({ 0 }, in C++ {}), of fixed size, and must
+ * not be copied or moved while in use. Nothing is to be destroyed; the memory may be freed as soon
+ * as nobody is in a call on the lock or still to come: by the goroutine that has just had the lock,
+ * too. What the names of fields end in an underscore for: they are private.
  *
  * Void calls: any thread, also before boot. A goroutine that must wait leaves its thread to others; a
  * thread of the program's own sleeps. Both queue in the same order. A goroutine's context does not
@@ -411,10 +412,10 @@ URGE_API int urge_mutex_lock_until(urge_mutex *m, int64_t deadline);
 URGE_API void urge_mutex_unlock(urge_mutex *m);
 
 /*
- * A lock of many readers or one writer. A writer that waits keeps new readers out, so a goroutine must
- * not rlock again what it has rlocked; a writer that unlocks first lets those readers in that wait.
- * runlock of what nobody has rlocked is fatal: "sync: RUnlock of unlocked RWMutex"; so is unlock of
- * what nobody has locked: "sync: Unlock of unlocked RWMutex".
+ * A lock of many readers or one writer. A writer that waits keeps new readers out, so a goroutine
+ * must not rlock again what it has rlocked; a writer that unlocks first lets those readers in that
+ * wait. runlock of what nobody has rlocked is fatal: "sync: RUnlock of unlocked RWMutex"; so is
+ * unlock of what nobody has locked: "sync: Unlock of unlocked RWMutex".
  */
 typedef struct urge_rwmutex {
 	urge_mutex writers_;
@@ -432,8 +433,8 @@ URGE_API int urge_rwmutex_lock_until(urge_rwmutex *rw, int64_t deadline);
 URGE_API void urge_rwmutex_unlock(urge_rwmutex *rw);
 
 /*
- * A place to wait until something has changed that a mutex protects. No wake-ups but by a signal or a
- * broadcast; still, what was waited for may be gone again, so wait in a loop.
+ * A place to wait until something has changed that a mutex protects. No wake-ups but by a signal or
+ * a broadcast; still, what was waited for may be gone again, so wait in a loop.
  *   wait	unlocks m, which is locked, waits, and locks it again. wait_until locks it whatever it
  *		returns; -EAGAIN and -EPERM have not unlocked it. What it returns for a deadline does not
  *		say whether the condition holds.
@@ -450,8 +451,8 @@ URGE_API void urge_cond_signal(urge_cond *cond);
 URGE_API void urge_cond_broadcast(urge_cond *cond);
 
 /*
- * Something that is done once: by the first caller, while the others wait for it. A call with the same
- * once in fn never returns. A goroutine that ends in fn, by urge_goexit, has done it. C++: no
+ * Something that is done once: by the first caller, while the others wait for it. A call with the
+ * same once in fn never returns. A goroutine that ends in fn, by urge_goexit, has done it. C++: no
  * exception may leave fn.
  */
 typedef struct urge_once {
@@ -494,7 +495,8 @@ URGE_API void urge_exitsyscall(void);
  * Calls fn(arg) between the two, on the thread's own stack, which is as large as any thread's: for
  * libraries that may block or need much stack. Others get the P at once if they wait. What holds
  * between urge_entersyscall and urge_exitsyscall holds for fn; no exception of C++ may leave it.
- * Returns fn's result; without a call -EPERM when the caller is no goroutine, -EINVAL when fn is NULL.
+ * Returns fn's result; without a call -EPERM when the caller is no goroutine, -EINVAL when fn is
+ * NULL.
  */
 URGE_API int urge_blocking(int (*fn)(void *), void *arg);
 
@@ -508,20 +510,20 @@ URGE_API void urge_nopreempt_begin(void);
 URGE_API void urge_nopreempt_end(void);
 
 /*
- * Between the two calls the goroutine stays on its thread, also if it blocks; the thread runs nobody
- * else meanwhile. It may be preempted, together with its thread. Nests. For code that holds what
- * belongs to the thread: a lock that only its thread may release, a handle, a context. The locks of
- * libc do it by themselves, where liburge-pins.so is linked or preloaded or liburge.a is linked. Any
- * thread, signal-safe; without effect where there is no goroutine.
+ * Between the two calls the goroutine stays on its thread, also if it blocks; the thread runs
+ * nobody else meanwhile. It may be preempted, together with its thread. Nests. For code that holds
+ * what belongs to the thread: a lock that only its thread may release, a handle, a context. The
+ * locks of libc do it by themselves, where liburge-pins.so is linked or preloaded or liburge.a is
+ * linked. Any thread, signal-safe; without effect where there is no goroutine.
  */
 URGE_API void urge_pin_begin(void);
 URGE_API void urge_pin_end(void);
 
 /*
  * Locks the goroutine to its thread, which then runs nothing else, until it has unlocked as often:
- * for what belongs to a thread (a graphics context, a namespace, a signal mask). It may be preempted,
- * and block, like any other. A goroutine that ends locked ends its thread, unless that is the process's
- * first. Goroutine; elsewhere no effect. An unlock without a lock has none either.
+ * for what belongs to a thread (a graphics context, a namespace, a signal mask). It may be
+ * preempted, and block, like any other. A goroutine that ends locked ends its thread, unless that
+ * is the process's first. Goroutine; elsewhere no effect. An unlock without a lock has none either.
  */
 URGE_API void urge_lock_os_thread(void);
 URGE_API void urge_unlock_os_thread(void);
@@ -557,23 +559,23 @@ typedef struct urge_chan urge_chan;
 URGE_API urge_chan *urge_chan_make(size_t elem_size, size_t capacity);
 
 /*
- * Frees a channel and what it buffers. No other call on it may be under way or come later; fatal
- * if goroutines wait on it. A call counts as over for this as soon as it can return: a receiver may
+ * Frees a channel and what it buffers. No other call on it may be under way or come later; fatal if
+ * goroutines wait on it. A call counts as over for this as soon as it can return: a receiver may
  * free the channel at once when the last element has come, and so may the one that has closed it
- * while others waited in a plain send or receive (a select may look at its channels once more until it
- * has returned). Those that urge_main has discarded don't count. NULL is ignored. Any thread,
+ * while others waited in a plain send or receive (a select may look at its channels once more until
+ * it has returned). Those that urge_main has discarded don't count. NULL is ignored. Any thread,
  * also without a running urge_main.
  */
 URGE_API void urge_chan_free(urge_chan *c);
 
 /*
  * Sends *elem, NULL for zeros; waits while there is no room. Returns 0; -EPIPE when the channel is
- * closed or is closed during the wait; -EPERM when the caller is no goroutine; for a goroutine that is
- * bound to a context its error, -ECANCELED or -ETIMEDOUT. Nothing was sent then.
+ * closed or is closed during the wait; -EPERM when the caller is no goroutine; for a goroutine that
+ * is bound to a context its error, -ECANCELED or -ETIMEDOUT. Nothing was sent then.
  *
  * try: never waits, -EAGAIN when it would have to. Any thread. until: -ETIMEDOUT when the deadline
- * passes, or has passed and the call would have to wait; deadline 0 is try. -ENOMEM when there is no
- * room for the timer.
+ * passes, or has passed and the call would have to wait; deadline 0 is try. -ENOMEM when there is
+ * no room for the timer.
  */
 URGE_API int urge_send(urge_chan *c, const void *elem);
 URGE_API int urge_try_send(urge_chan *c, const void *elem);
@@ -581,8 +583,8 @@ URGE_API int urge_send_until(urge_chan *c, const void *elem, int64_t deadline);
 
 /*
  * Receives into *elem, NULL to discard; waits while there is nothing. Returns 0; -EPIPE when the
- * channel is closed and empty, *elem is zeros then; other errors and forms as for send, *elem is as it
- * was then.
+ * channel is closed and empty, *elem is zeros then; other errors and forms as for send, *elem is as
+ * it was then.
  */
 URGE_API int urge_recv(urge_chan *c, void *elem);
 URGE_API int urge_try_recv(urge_chan *c, void *elem);
@@ -603,10 +605,10 @@ URGE_API size_t urge_chan_cap(const urge_chan *c);
 /*
  * Sends the number of each of these signals, an int, to the channel when it comes. Never waits: a
  * channel that is full misses it, so give it room for one at least. Several calls for a channel add
- * up. The former handlers are back after the stop, or at the end of urge_main. While a channel waits for
- * signals no deadlock is reported. Returns 0; -EINVAL: no signal, one that can't be waited for
- * (SIGKILL, SIGSTOP, faults, SIGURG, 32, 33), or no channel; -ENOSPC: 64 channels wait already; -EMFILE,
- * -ENOMEM; -EPERM when the runtime does not run. Any thread.
+ * up. The former handlers are back after the stop, or at the end of urge_main. While a channel
+ * waits for signals no deadlock is reported. Returns 0; -EINVAL: no signal, one that can't be
+ * waited for (SIGKILL, SIGSTOP, faults, SIGURG, 32, 33), or no channel; -ENOSPC: 64 channels wait
+ * already; -EMFILE, -ENOMEM; -EPERM when the runtime does not run. Any thread.
  */
 URGE_API int urge_signal_notify(urge_chan *c, const int *signo, size_t n);
 
@@ -703,9 +705,9 @@ URGE_API urge_ctx *urge_ctx_with_cancel(urge_ctx *parent);
 URGE_API urge_ctx *urge_ctx_with_deadline(urge_ctx *parent, int64_t deadline);
 
 /*
- * The same as urge_ctx_with_cancel, with a value under a key. Keys are compared as addresses: that of
- * a static variable is nobody else's. NULL is fatal: "nil key". What key and value point to stays the
- * caller's.
+ * The same as urge_ctx_with_cancel, with a value under a key. Keys are compared as addresses: that
+ * of a static variable is nobody else's. NULL is fatal: "nil key". What key and value point to
+ * stays the caller's.
  */
 URGE_API urge_ctx *urge_ctx_with_value(urge_ctx *parent, const void *key, void *value);
 
@@ -745,8 +747,8 @@ URGE_API urge_chan *urge_ctx_done(urge_ctx *ctx);
  * context leave it unbound. From then on a call that has to wait, or sleeps, returns the context's
  * error as soon as it is cancelled, if the call returns int: -ECANCELED, -ETIMEDOUT, or what it was
  * cancelled with. What can be done without waiting is done. Calls that return nothing, as
- * urge_mutex_lock, are not affected. Goroutines that it starts are not bound, except by urge_group_go.
- * The binding keeps a reference, until the goroutine ends. Goroutine: 0 or -EPERM.
+ * urge_mutex_lock, are not affected. Goroutines that it starts are not bound, except by
+ * urge_group_go. The binding keeps a reference, until the goroutine ends. Goroutine: 0 or -EPERM.
  */
 URGE_API int urge_ctx_bind(urge_ctx *ctx);
 
@@ -781,16 +783,18 @@ URGE_API int urge_group_wait(urge_group *group);
  *
  * Until the first call with n >= 1, unless the environment has set GOMAXPROCS, the number follows
  * the system: the CPUs that the process may use, but no more than its cgroup's CPU quota (versions
- * 1 and 2, all ancestors that can be seen), rounded up and at least 2, pays for. The runtime looks once
- * a second while it is busy; a larger number takes effect after one look, a smaller one after two.
+ * 1 and 2, all ancestors that can be seen), rounded up and at least 2, pays for. The runtime looks
+ * once a second while it is busy; a larger number takes effect after one look, a smaller one after
+ * two.
  */
 URGE_API int urge_gomaxprocs(int n);
 
 /*
- * An experiment, off by default: on lets a controller move GOMAXPROCS, within what the system grants
- * (above), by how many goroutines wait, how many Ps are idle, and how often the kernel takes CPUs
- * away; URGEDEBUG=autoprocstrace=1 prints its decisions. Off, or urge_gomaxprocs with n >= 1, ends
- * it; off leaves the number where it is. 0, or -EPERM when the runtime does not run. Any thread.
+ * An experiment, off by default: on lets a controller move GOMAXPROCS, within what the system
+ * grants (above), by how many goroutines wait, how many Ps are idle, and how often the kernel takes
+ * CPUs away; URGEDEBUG=autoprocstrace=1 prints its decisions. Off, or urge_gomaxprocs with n >= 1,
+ * ends it; off leaves the number where it is. 0, or -EPERM when the runtime does not run. Any
+ * thread.
  */
 URGE_API int urge_gomaxprocs_auto(bool on);
 
@@ -837,39 +841,42 @@ URGE_API void urge_start_the_world(void);
  * that runs on another thread has no backtrace. Takes no lock and allocates nothing; may block in
  * write. Any thread.
  *
- * With URGEDEBUG=leaks=1 a call by a goroutine stops the world, for 2 s at most, and looks through all
- * memory for pointers to the channels that goroutines wait on without an end: those whom nobody that
- * can still run could ever wake are marked "(leaked)". A first line says how many there are, or why it
- * can't be told: threads of the program's own, a goroutine in a declared call, urge_external_begin, too
- * much memory. A pointer left in freed memory hides a leak; nobody is marked wrongly, unless the program
- * keeps pointers where they are none (xored, in the kernel, in another process).
+ * With URGEDEBUG=leaks=1 a call by a goroutine stops the world, for 2 s at most, and looks through
+ * all memory for pointers to the channels that goroutines wait on without an end: those whom nobody
+ * that can still run could ever wake are marked "(leaked)". A first line says how many there are,
+ * or why it can't be told: threads of the program's own, a goroutine in a declared call,
+ * urge_external_begin, too much memory. A pointer left in freed memory hides a leak; nobody is
+ * marked wrongly, unless the program keeps pointers where they are none (xored, in the kernel, in
+ * another process).
  */
 URGE_API void urge_dump(int fd);
 
 /*
  * A trace of what the scheduler does: goroutines made, run, blocked (and on what), woken by whom,
- * ended; Ps and their threads; declared calls; preemption; stops of the world. stop writes it to the
- * file that start has made (path, truncated if it is there), as JSON in Chrome's trace event format,
- * which ui.perfetto.dev and chrome://tracing open: a track for each P. 2 million events (64 MiB) are
- * kept, those after them dropped and counted. A trace that runs when urge_main returns is written then.
- * While one runs a switch takes about ten times as long; while none runs nothing does.
+ * ended; Ps and their threads; declared calls; preemption; stops of the world. stop writes it to
+ * the file that start has made (path, truncated if it is there), as JSON in Chrome's trace event
+ * format, which ui.perfetto.dev and chrome://tracing open: a track for each P. 2 million events (64
+ * MiB) are kept, those after them dropped and counted. A trace that runs when urge_main returns is
+ * written then. While one runs a switch takes about ten times as long; while none runs nothing
+ * does.
  *
  * Both stop the world for a moment, so they may not be called by who has stopped it; stop then
  * allocates, writes the file and returns when it is written, while others run. Goroutine; elsewhere
  * -EPERM. start: 0, -EINVAL (path is NULL), -EBUSY (a trace runs), -ENOMEM, or the error of open.
- * stop: how many events were dropped, 0 if the trace is whole; -EINVAL (none runs); -ENOMEM or the error
- * of write, and then the file is not whole.
+ * stop: how many events were dropped, 0 if the trace is whole; -EINVAL (none runs); -ENOMEM or the
+ * error of write, and then the file is not whole.
  */
 URGE_API int urge_trace_start(const char *path);
 URGE_API int urge_trace_stop(void);
 
 /*
- * Writes a profile to fd. kind is "goroutine": how many goroutines there are, grouped by their stacks,
- * in the text form of Go's runtime/pprof, which go tool pprof reads and people do. A goroutine that has not
- * run yet, or is in a declared call, is shown with its function alone. Stacks are cut at 64 frames; from
- * 65536 different ones on, the rest are one. The world stands still while they are gathered, some
- * microseconds for each, so who has stopped it may not call this; they are written while it goes on.
- * Goroutine. Returns 0; -EINVAL: no such kind; -EPERM, -ENOMEM, or the error of write.
+ * Writes a profile to fd. kind is "goroutine": how many goroutines there are, grouped by their
+ * stacks, in the text form of Go's runtime/pprof, which go tool pprof reads and people do. A
+ * goroutine that has not run yet, or is in a declared call, is shown with its function alone.
+ * Stacks are cut at 64 frames; from 65536 different ones on, the rest are one. The world stands
+ * still while they are gathered, some microseconds for each, so who has stopped it may not call
+ * this; they are written while it goes on. Goroutine. Returns 0; -EINVAL: no such kind; -EPERM,
+ * -ENOMEM, or the error of write.
  */
 URGE_API int urge_profile_write(const char *kind, int fd);
 

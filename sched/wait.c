@@ -15,16 +15,17 @@
  *		fails on ENDED: call the park		was PARKED: goready
  *		off, by returning false
  *
- * One of the two compare-and-swaps comes first, and the goroutine is made runnable once. If a waker has
- * claimed the ticket before, the new side's fails too, on a word of the header that may belong to
- * another wait by now; the goroutine may have ended, so nothing else of it is touched there.
+ * One of the two compare-and-swaps comes first, and the goroutine is made runnable once. If a waker
+ * has claimed the ticket before, the new side's fails too, on a word of the header that may belong
+ * to another wait by now; the goroutine may have ended, so nothing else of it is touched there.
  *
- * A context ends a wait in the same way; how it finds the wait is told in ctx.c. If a wait was ended
- * and its context is cancelled, then that is the reason, though the deadline may have been first.
+ * A context ends a wait in the same way; how it finds the wait is told in ctx.c. If a wait was
+ * ended and its context is cancelled, then that is the reason, though the deadline may have been
+ * first.
  *
- * Rejected: to hold the heap's lock from before unlockf until after it, so that the timer can't fire
- * in between. It needs no state, but the same would have to be done with a lock of the context, which
- * all goroutines of a group would take at each wait.
+ * Rejected: to hold the heap's lock from before unlockf until after it, so that the timer can't
+ * fire in between. It needs no state, but the same would have to be done with a lock of the
+ * context, which all goroutines of a group would take at each wait.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/wait.h"

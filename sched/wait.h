@@ -3,12 +3,12 @@
  * Waits that more than one party may end: a channel's other side, a deadline, a context that is
  * cancelled, another case of a select. Exactly one of them may ready the goroutine.
  *
- * Each wait of that kind has a number, its *ticket*, in the goroutine's header. Whoever wants to end
- * it claims the ticket; the one whose compare-and-swap succeeds readies the goroutine, the others
- * go on to the next waiter. A ticket is never used twice (32 bits, four a wait: a claimer would
- * have to sleep through 2^29 waits of one goroutine), so a timer that fires late, or a waker that
- * still holds an entry of a former wait, claims nothing. Headers are type-stable, so a late claim
- * reads valid memory.
+ * Each wait of that kind has a number, its *ticket*, in the goroutine's header. Whoever wants to
+ * end it claims the ticket; the one whose compare-and-swap succeeds readies the goroutine, the
+ * others go on to the next waiter. A ticket is never used twice (32 bits, four a wait: a claimer
+ * would have to sleep through 2^29 waits of one goroutine), so a timer that fires late, or a waker
+ * that still holds an entry of a former wait, claims nothing. Headers are type-stable, so a late
+ * claim reads valid memory.
  *
  *	goroutine			waker			deadline, context
  *	ticket = wait_open(gp)
@@ -19,10 +19,10 @@
  *					goready
  *	entry out of the queue, if it is still there
  *
- * The two kinds of claim differ. A waker finds the goroutine in a queue that is locked until unlockf
- * opens it, so it can't be early. A deadline may pass, and a context be cancelled, before
- * the goroutine is parked and unlockf has done its work, and then must not ready it. So the header's
- * word also says how far the wait has come:
+ * The two kinds of claim differ. A waker finds the goroutine in a queue that is locked until
+ * unlockf opens it, so it can't be early. A deadline may pass, and a context be cancelled, before
+ * the goroutine is parked and unlockf has done its work, and then must not ready it. So the
+ * header's word also says how far the wait has come:
  *
  *	ticket		WAIT_OPENING	open; unlockf is not through
  *	ticket + 1	WAIT_PARKED	who claims it from here on readies the goroutine
@@ -93,10 +93,10 @@ static inline bool wait_end(struct g *gp, uint32_t ticket)
  * gopark, for the wait that wait_open has opened. 0: a waker ended it, or unlockf returned false;
  * -ETIMEDOUT: the deadline (absolute ns; INT64_MAX for none) did; else the error of the context. In
  * the last two cases the goroutine's entries may still be in their queues: the caller takes them
- * out. -ENOMEM, treated like these: there was no room for the timer, and the goroutine did not wait.
- * A deadline that is past already, and a context that is cancelled, end the wait at once; callers
- * handle deadline 0 before. unlockf has run once in every case, and its last act must be what lets
- * wakers find the goroutine.
+ * out. -ENOMEM, treated like these: there was no room for the timer, and the goroutine did not
+ * wait. A deadline that is past already, and a context that is cancelled, end the wait at once;
+ * callers handle deadline 0 before. unlockf has run once in every case, and its last act must be
+ * what lets wakers find the goroutine.
  */
 int gopark_until(park_unlock_fn unlockf, void *arg, enum waitreason reason, uint32_t ticket,
 		 int64_t deadline);

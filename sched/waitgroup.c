@@ -2,9 +2,9 @@
 /*
  * WaitGroup.
  *
- * state: bits 0..31 the counter (signed), bit 32 LOCK, bits 33.. the number of waiters. One word, so
- * that done() is one atomic instruction, and so that the memory may be freed as soon as wait() has
- * returned:
+ * state: bits 0..31 the counter (signed), bit 32 LOCK, bits 33.. the number of waiters. One word,
+ * so that done() is one atomic instruction, and so that the memory may be freed as soon as wait()
+ * has returned:
  *
  *	waiter, parked				last done()
  *	cas: LOCK, if the counter is not 0	counter := 0, and in the same cas LOCK if
@@ -18,14 +18,15 @@
  * without one from a call that it did not declare gets one first.
  *
  * A wait returns when the whole word is 0, not when the counter is: a done() that saw LOCK or a
- * waiter is still going to take LOCK. For it the upper half stays above 0, also when the last waiter
- * gives up meanwhile: if the counter is 0, withdraw leaves its number there, and waits until that
- * done() has gone as well. Else an add() that comes next would look like one while somebody waits, and
- * who waited after it would be released by the done() of the round before.
+ * waiter is still going to take LOCK. For it the upper half stays above 0, also when the last
+ * waiter gives up meanwhile: if the counter is 0, withdraw leaves its number there, and waits until
+ * that done() has gone as well. Else an add() that comes next would look like one while somebody
+ * waits, and who waited after it would be released by the done() of the round before.
  *
- * The upper half is changed by the holder of LOCK only, so LOCK is released, with the new number, by a
- * store to that half, while others change the counter in the lower one. (As Linux's queued spinlock
- * stores to a byte of a word that others compare and exchange.) tests/model/waitgroup.pml is the model.
+ * The upper half is changed by the holder of LOCK only, so LOCK is released, with the new number,
+ * by a store to that half, while others change the counter in the lower one. (As Linux's queued
+ * spinlock stores to a byte of a word that others compare and exchange.) tests/model/waitgroup.pml
+ * is the model.
  *
  * A waiter that finds the word at 0 does not wait, and a waiter that holds LOCK has not been
  * counted yet, but is seen by the last done(), which waits for LOCK: so whoever is pushed is
@@ -34,12 +35,12 @@
  * LOCK, and itself out of the list, if done() has not.
  *
  * Goroutines that still waited when urge_main returned are no more, and neither are their entries:
- * the list of a former run (world) counts as empty. Threads of the program's wait in a list of their
- * own, since they go on waiting.
+ * the list of a former run (world) counts as empty. Threads of the program's wait in a list of
+ * their own, since they go on waiting.
  *
- * A positive add() that finds the counter at 0 and somebody waiting is Go's misuse: the round is over,
- * and its waits are not. That a wait returns and finds the next round begun, which Go calls misuse
- * too, can't be said here: a wait that has been woken does not touch the memory.
+ * A positive add() that finds the counter at 0 and somebody waiting is Go's misuse: the round is
+ * over, and its waits are not. That a wait returns and finds the next round begun, which Go calls
+ * misuse too, can't be said here: a wait that has been woken does not touch the memory.
  */
 #define URGE_KEEP_ERRNO
 #include "sched/urge.h"
@@ -172,8 +173,8 @@ static bool enqueue(struct g *gp, void *arg)
 }
 
 /*
- * Its deadline has passed. If the counter is 0 somebody is going to release it: it stays counted until
- * then, and stays here.
+ * Its deadline has passed. If the counter is 0 somebody is going to release it: it stays counted
+ * until then, and stays here.
  */
 static void withdraw(struct waiter *w)
 {
@@ -264,8 +265,8 @@ static noinline void count_down(urge_waitgroup *wg, uint32_t n)
 }
 
 /*
- * Counts down without entering the runtime, but not to 0: see count_down. False: that, or somebody was
- * faster. (This is urge_text, where nobody is moved.)
+ * Counts down without entering the runtime, but not to 0: see count_down. False: that, or somebody
+ * was faster. (This is urge_text, where nobody is moved.)
  */
 static inline bool count_down_quickly(urge_waitgroup *wg, uint32_t n)
 {

@@ -15,14 +15,14 @@
  * deadline arms the timer by itself instead of waking the sleeper to do so: one system call, no
  * switch. tests/model/sysmon_sleep.pml is the model.
  *
- * The deadline is a timerfd's, absolute, since epoll's own time-out is late by a thousandth. A sleep
- * that is so short that this does not matter takes the time-out, and spares two system calls.
+ * The deadline is a timerfd's, absolute, since epoll's own time-out is late by a thousandth. A
+ * sleep that is so short that this does not matter takes the time-out, and spares two system calls.
  *
- * At sysmon's point the sleeper's barrier is a membarrier (mb_rare): it interrupts every CPU that runs a
- * thread of ours. Where slices are as short as the sleep it is left out: what is published within the
- * nanoseconds that a store takes to get out of its CPU is then late by that sleep at most. At netpoll's
- * point all deadlines are timers, published by the unlock of a heap, which is a full barrier; there
- * the sleeper needs no more than that either.
+ * At sysmon's point the sleeper's barrier is a membarrier (mb_rare): it interrupts every CPU that
+ * runs a thread of ours. Where slices are as short as the sleep it is left out: what is published
+ * within the nanoseconds that a store takes to get out of its CPU is then late by that sleep at
+ * most. At netpoll's point all deadlines are timers, published by the unlock of a heap, which is a
+ * full barrier; there the sleeper needs no more than that either.
  */
 #ifndef URGE_SCHED_WAITPOINT_H
 #define URGE_SCHED_WAITPOINT_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the kernel takes for an HTTP request: one thread, a loop around epoll_wait, and an answer of the
- * length of examples/httpd's to each empty line, without a look at the request. bench/servers measures
- * it beside httpd.
+ * What the kernel takes for an HTTP request: one thread, a loop around epoll_wait, and an answer of
+ * the length of examples/httpd's to each empty line, without a look at the request. bench/servers
+ * measures it beside httpd.
  *
  * usage: http PORT
  */

@@ -17,8 +17,8 @@ struct argument {
 };
 
 /*
- * Reads argv, whose first word is the experiment's name. --help prints usage and ends the program; so
- * does, with EXIT_USAGE and a line that says why, what can't be understood.
+ * Reads argv, whose first word is the experiment's name. --help prints usage and ends the program;
+ * so does, with EXIT_USAGE and a line that says why, what can't be understood.
  */
 void arguments_read(int argc, char **argv, const char *usage, const struct argument *arguments,
 		    size_t n);

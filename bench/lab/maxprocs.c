@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * maxprocs: how a program fares with 1, 2, 3, ... Ps, changed while it runs; what the controller of
- * urge_gomaxprocs_auto makes of it; and what a change costs those who do not ask for it: the gaps of
- * a ticker of 1 ms while GOMAXPROCS flips between 2 and 4, up to a thousand times a second.
+ * urge_gomaxprocs_auto makes of it; and what a change costs those who do not ask for it: the gaps
+ * of a ticker of 1 ms while GOMAXPROCS flips between 2 and 4, up to a thousand times a second.
  *
  * Go's figures for the last, where there is a toolchain, are those of its twin w10_resize, which
  * resizes every 2 ms: there each change stops the world.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loads of the experiment `maxprocs`. One of them runs in a cell, and goes on from point to point:
- * nothing is started again. A worker counts what it has done, and keeps the times of the first
- * LATENCIES operations of a point.
+ * The loads of the experiment `maxprocs`. One of them runs in a cell, and goes on from point to
+ * point: nothing is started again. A worker counts what it has done, and keeps the times of the
+ * first LATENCIES operations of a point.
  */
 #ifndef URGE_BENCH_LAB_MAXPROCS_LOAD_H
 #define URGE_BENCH_LAB_MAXPROCS_LOAD_H

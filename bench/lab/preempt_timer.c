@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the runtime does not have, for comparison: each thread has a POSIX timer that signals it once a
- * slice, staggered, and the handler asks for a preemption if the goroutine has had its slice and
- * somebody waits in the P's queue or in a global one. sysmon goes on beside it.
+ * What the runtime does not have, for comparison: each thread has a POSIX timer that signals it
+ * once a slice, staggered, and the handler asks for a preemption if the goroutine has had its slice
+ * and somebody waits in the P's queue or in a global one. sysmon goes on beside it.
  */
 #include "bench/lab/preempt_timer.h"
 #include "kernelshim/clock.h"

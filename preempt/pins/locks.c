@@ -2,10 +2,11 @@
 /*
  * libc's locks, interposed: who holds one stays on its thread.
  *
- * A recursive, error-checking, robust or priority-inheriting mutex must be unlocked by the thread that
- * locked it, and so must a rwlock held for writing and a FILE; and two goroutines on one thread would
- * both walk through a recursive one. So from before the lock until after the unlock the goroutine is
- * pinned (urge_pin_begin): it may be preempted, together with its thread, but not moved.
+ * A recursive, error-checking, robust or priority-inheriting mutex must be unlocked by the thread
+ * that locked it, and so must a rwlock held for writing and a FILE; and two goroutines on one
+ * thread would both walk through a recursive one. So from before the lock until after the unlock
+ * the goroutine is pinned (urge_pin_begin): it may be preempted, together with its thread, but not
+ * moved.
  *
  * An object of its own: liburge-pins.so, to be linked or preloaded with liburge.so, and a member of
  * liburge.a, which programs pull in that use one of these functions. It exports exactly them. The

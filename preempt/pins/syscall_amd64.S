@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libc's syscall(), interposed like its locks. When a call has returned its number is gone from rax, and
- * libc's function keeps it nowhere, so a call that a preemption request ended with EINTR right after it
- * had begun could not be made again. This one leaves the number below the stack pointer, in the last
- * instruction before the call, where sigframe_repeat_syscall_sig looks for it.
+ * libc's syscall(), interposed like its locks. When a call has returned its number is gone from
+ * rax, and libc's function keeps it nowhere, so a call that a preemption request ended with EINTR
+ * right after it had begun could not be made again. This one leaves the number below the stack
+ * pointer, in the last instruction before the call, where sigframe_repeat_syscall_sig looks for it.
  *
- * Nothing is pushed before the call: one that returns on another stack, or twice, works as with libc's.
+ * Nothing is pushed before the call: one that returns on another stack, or twice, works as with
+ * libc's.
  */
 	.text
 	.globl	syscall

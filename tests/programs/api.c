@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The public names and their types, as programs outside count on them: whatever is changed here breaks
- * those. Checked when it is compiled, as C; that the library has them, when it is linked.
+ * The public names and their types, as programs outside count on them: whatever is changed here
+ * breaks those. Checked when it is compiled, as C; that the library has them, when it is linked.
  */
 #include <stdio.h>
 #include <urge.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * urge_attr.class_, on one P, where goroutines are preempted by being moved: BATCH gives way to whom a
- * timer wakes long before its slice is over; LATENCY takes whole turns beside a loop that is a hog.
+ * urge_attr.class_, on one P, where goroutines are preempted by being moved: BATCH gives way to
+ * whom a timer wakes long before its slice is over; LATENCY takes whole turns beside a loop that is
+ * a hog.
  */
 #include "tests/programs/check.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fork, from wherever it can be called, while other goroutines are preempted every 50 us inside of
- * everything: loops, malloc, channels, timers, locks, changes of GOMAXPROCS. A child that goes on has a
- * runtime of its own, with the goroutine that forked; one that only execs needs nothing.
+ * everything: loops, malloc, channels, timers, locks, changes of GOMAXPROCS. A child that goes on
+ * has a runtime of its own, with the goroutine that forked; one that only execs needs nothing.
  *
  * FORKS (60): how many children there are. A child that hangs is ended by SIGALRM, and so is found.
  *
@@ -24,7 +24,8 @@ static uint64_t children;
 
 /*
  * Handlers of the program's, as libraries have them: the lock is nobody's in the child, and what it
- * guards is whole. Goroutines hold it between urge_nopreempt_begin and its end (docs/thread-affine.md).
+ * guards is whole. Goroutines hold it between urge_nopreempt_begin and its end
+ * (docs/thread-affine.md).
  */
 static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t guarded[2];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who blocks on a mutex whose holder waits in the signal handler, beside others that compute in libc, on one
- * P: each of those has a short run, in turn, until the holder has let go. So it takes a small part of
- * what their slices would. Measured is the CPU time that the process uses meanwhile: on a busy
- * machine it is not more.
+ * Who blocks on a mutex whose holder waits in the signal handler, beside others that compute in
+ * libc, on one P: each of those has a short run, in turn, until the holder has let go. So it takes
+ * a small part of what their slices would. Measured is the CPU time that the process uses
+ * meanwhile: on a busy machine it is not more.
  */
 #include "tests/programs/check.h"
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loops in code that can't be moved, one kind in each goroutine, at short slices, beside a goroutine
- * that sleeps. A turn gives the same sum for the same number: first in a plain run, before there is
- * a runtime, then in goroutines that are preempted all the time. Each kind makes progress, and the
- * sleeper is woken.
+ * Loops in code that can't be moved, one kind in each goroutine, at short slices, beside a
+ * goroutine that sleeps. A turn gives the same sum for the same number: first in a plain run,
+ * before there is a runtime, then in goroutines that are preempted all the time. Each kind makes
+ * progress, and the sleeper is woken.
  *
  * The including file has the turns, and a table of them with which it calls run_kinds.
  *
- * Environment: SLICE (us, 100), PROCS (2), PARKED (2000: goroutines parked at least), MINUTES (so long),
- * SECONDS (until when all must be over).
+ * Environment: SLICE (us, 100), PROCS (2), PARKED (2000: goroutines parked at least), MINUTES (so
+ * long), SECONDS (until when all must be over).
  */
 #ifndef URGE_TESTS_PROGRAMS_KINDS_H
 #define URGE_TESTS_PROGRAMS_KINDS_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goroutines that wait on channels for ever, in random graphs: channels are on the stacks of goroutines
- * that live or wait themselves, in globals, on the heap, in a packed struct, in each other's buffers.
- * What urge_dump says of each goroutine is compared with what follows from the graph.
+ * Goroutines that wait on channels for ever, in random graphs: channels are on the stacks of
+ * goroutines that live or wait themselves, in globals, on the heap, in a packed struct, in each
+ * other's buffers. What urge_dump says of each goroutine is compared with what follows from the
+ * graph.
  *
  * Usage: leaks [graphs, default 100], with URGEDEBUG=leaks=1; SEED
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goroutines that keep a program busy with all kinds of things while something is tested beside them:
- * loops, malloc, channels and locks, short lives, changes of GOMAXPROCS; with slices of 50 us, so
- * that they are moved or parked with their threads all the time.
+ * Goroutines that keep a program busy with all kinds of things while something is tested beside
+ * them: loops, malloc, channels and locks, short lives, changes of GOMAXPROCS; with slices of 50
+ * us, so that they are moved or parked with their threads all the time.
  */
 #ifndef URGE_TESTS_PROGRAMS_LOAD_H
 #define URGE_TESTS_PROGRAMS_LOAD_H

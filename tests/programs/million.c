@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A million goroutines with the default stack, parked at once: all of them run, each takes less than
- * 5 KiB of memory, page tables included, and the process has no more mappings than it may. When they
- * have ended, memory and threads are back within a tenth of what they were.
+ * A million goroutines with the default stack, parked at once: all of them run, each takes less
+ * than 5 KiB of memory, page tables included, and the process has no more mappings than it may.
+ * When they have ended, memory and threads are back within a tenth of what they were.
  *
  * GOROUTINES is another number. Skipped where there are not 8 GiB of memory for a million.
  */

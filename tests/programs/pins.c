@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks that belong to a thread: who holds one comes back to the same thread, whether it is preempted
- * or blocks by itself, and nobody else runs there meanwhile. Recursive and error-checking mutexes,
- * rwlocks and FILEs are taken, held over computations and sleeps, and released; each unlock must
- * succeed, and nobody may be inside together with another.
+ * Locks that belong to a thread: who holds one comes back to the same thread, whether it is
+ * preempted or blocks by itself, and nobody else runs there meanwhile. Recursive and error-checking
+ * mutexes, rwlocks and FILEs are taken, held over computations and sleeps, and released; each
+ * unlock must succeed, and nobody may be inside together with another.
  */
 #include "tests/programs/check.h"
 

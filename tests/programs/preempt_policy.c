@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How goroutines are preempted follows the policy of the process, which changes while they run, and
- * their own. Two loops in the program and two in libc, one P: of the requests that are answered under a
- * policy, some end in each way that it allows, and none in another. Then the loops have a policy of
- * their own, and the process has another.
+ * their own. Two loops in the program and two in libc, one P: of the requests that are answered
+ * under a policy, some end in each way that it allows, and none in another. Then the loops have a
+ * policy of their own, and the process has another.
  */
 #include "tests/programs/check.h"
 
@@ -42,8 +42,8 @@ static struct urge_stats before;
 static uint64_t moved, parked;
 
 /*
- * Waits for so many answers, with those of a kind that must come; what had been asked before a change of
- * policy does not count.
+ * Waits for so many answers, with those of a kind that must come; what had been asked before a
+ * change of policy does not count.
  */
 static void wait_for_answers(bool moves, bool parks)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program with a thread-local variable is parked; when it has promised that this does not matter it
- * is moved; and parked again when the promise is taken back.
+ * A program with a thread-local variable is parked; when it has promised that this does not matter
+ * it is moved; and parked again when the promise is taken back.
  */
 #include "tests/programs/check.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A tracer that swallows every other SIGURG, as a debugger does that was told not to pass it on: the
- * process runs a program under it whose loops get no P but by preemption.
+ * A tracer that swallows every other SIGURG, as a debugger does that was told not to pass it on:
+ * the process runs a program under it whose loops get no P but by preemption.
  */
 #include "tests/programs/check.h"
 

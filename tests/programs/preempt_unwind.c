@@ -33,8 +33,8 @@ static void looper(void *unused)
 }
 
 /*
- * One P: when this goroutine runs again, the loop does not. It would while the dump waits for a page of
- * its file, if the world were not stopped.
+ * One P: when this goroutine runs again, the loop does not. It would while the dump waits for a
+ * page of its file, if the world were not stopped.
  */
 static int start(void *unused)
 {

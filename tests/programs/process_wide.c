@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls that act on the whole process, or reach every thread of it, from goroutines while others are
- * preempted every 50 us, some of them parked in the signal handler.
+ * Calls that act on the whole process, or reach every thread of it, from goroutines while others
+ * are preempted every 50 us, some of them parked in the signal handler.
  *
- * Run with the name of one: see calls. PLUGIN is the path of tools/plugin.c as a shared library, for
- * those of the loader.
+ * Run with the name of one: see calls. PLUGIN is the path of tools/plugin.c as a shared library,
+ * for those of the loader.
  */
 #define _GNU_SOURCE
 #include "tests/programs/load.h"

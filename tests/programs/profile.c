@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program whose goroutines are known writes its goroutine profile to stdout: see profile.sh, which
- * reads it.
+ * A program whose goroutines are known writes its goroutine profile to stdout: see profile.sh,
+ * which reads it.
  */
 #include "tests/programs/check.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SIGQUIT comes to the thread that runs goroutine 1: in a loop, or, with an argument, in urge_blocking.
+ * SIGQUIT comes to the thread that runs goroutine 1: in a loop, or, with an argument, in
+ * urge_blocking.
  */
 #include <pthread.h>
 #include <signal.h>

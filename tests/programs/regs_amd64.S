@@ -117,8 +117,8 @@ end regs_general
 
 /*
  * CF and OF between the instruction that makes them and the one that uses them: sums over several
- * words whose carry runs on from turn to turn, and the number of overflows. Words 0 to 3 are what it
- * begins with, words 4 to 7 what must come out.
+ * words whose carry runs on from turn to turn, and the number of overflows. Words 0 to 3 are what
+ * it begins with, words 4 to 7 what must come out.
  */
 function regs_carry
 	movq	(%rdi), %rax

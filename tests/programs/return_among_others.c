@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * urge_main returns while others compute: in a loop of their own, in malloc, in printf, or in any of
- * these. They are discarded where they hold no library's lock, so malloc, printf and another
+ * urge_main returns while others compute: in a loop of their own, in malloc, in printf, or in any
+ * of these. They are discarded where they hold no library's lock, so malloc, printf and another
  * urge_main work afterwards.
  *
  * Usage: return_among_others loop|malloc|printf|mixed ROUNDS GOMAXPROCS

@@ -8,10 +8,10 @@
  *
  * usage: stw [resize | long | lock | start | sleep | wait]
  *
- * resize: GOMAXPROCS changes, while stopped and at any time. long: two goroutines keep the world from
- * being stopped for 1.5 s each. lock: who must not be preempted waits for a lock whose holder may have
- * been stopped. The other three are misuse, which is to end the process; the script
- * looks at the words.
+ * resize: GOMAXPROCS changes, while stopped and at any time. long: two goroutines keep the world
+ * from being stopped for 1.5 s each. lock: who must not be preempted waits for a lock whose holder
+ * may have been stopped. The other three are misuse, which is to end the process; the script looks
+ * at the words.
  */
 #include "tests/programs/check.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A declared system call never returns EINTR on account of the runtime, not even at slices of 50 us:
- * a signal that is on its way is waited for before the call, and none is sent in it. Sleepers make
- * short calls beside loops that are preempted all the time; each call is nanosleep, which no
+ * A declared system call never returns EINTR on account of the runtime, not even at slices of 50
+ * us: a signal that is on its way is waited for before the call, and none is sent in it. Sleepers
+ * make short calls beside loops that are preempted all the time; each call is nanosleep, which no
  * SA_RESTART restarts.
  */
 #include "tests/programs/check.h"

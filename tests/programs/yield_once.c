@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A goroutine that yields goes on once, from where it has yielded, although a thief may take it from
- * the queue at once. It yields by turns in a small frame and in one so large that the small one's
- * remains stay below it untouched: who is resumed while he is still being left goes on from the turn
- * before, and finds that it has been made.
+ * A goroutine that yields goes on once, from where it has yielded, although a thief may take it
+ * from the queue at once. It yields by turns in a small frame and in one so large that the small
+ * one's remains stay below it untouched: who is resumed while he is still being left goes on from
+ * the turn before, and finds that it has been made.
  */
 #include "tests/programs/check.h"
 

@@ -29,8 +29,8 @@ std::pair<int, std::string> listener()
 }
 
 /*
- * sysmon opens files in /proc, each for a moment at the lowest free number. Tests that use numbers after
- * they were closed leave a lower one free, lest they find that file there.
+ * sysmon opens files in /proc, each for a moment at the lowest free number. Tests that use numbers
+ * after they were closed leave a lower one free, lest they find that file there.
  */
 template <typename Opens> void above_a_free_number(const Opens &opens)
 {

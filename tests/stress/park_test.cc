@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Storms of parking and waking, at several GOMAXPROCS: every goroutine comes to its end, exactly
- * once. A lost wake-up is a storm that does not end: it runs in a child, which prints all goroutines
- * when its time is over.
+ * once. A lost wake-up is a storm that does not end: it runs in a child, which prints all
+ * goroutines when its time is over.
  */
 #include "tests/stress/storm.h"
 #include <atomic>
@@ -204,8 +204,8 @@ TEST(Park, SleepersBesideYieldersAllWake)
 }
 
 /*
- * A thread that was started for a wake-up finds an expired timer first. If that one and the waker run
- * loops, whom it was started for waits until sysmon ends a slice, and has to be told to.
+ * A thread that was started for a wake-up finds an expired timer first. If that one and the waker
+ * run loops, whom it was started for waits until sysmon ends a slice, and has to be told to.
  */
 TEST(Park, WhoWaitsBehindLoopsIsWatched)
 {

@@ -5,8 +5,8 @@
 #include <atomic>
 
 /*
- * Free stacks are given back after periods of five seconds in which nobody needed them. Here periods
- * are short, but longer than a burst; tests/programs/million.c waits for real ones.
+ * Free stacks are given back after periods of five seconds in which nobody needed them. Here
+ * periods are short, but longer than a burst; tests/programs/million.c waits for real ones.
  */
 static const int64_t test_period = 500 * URGE_MS;
 static const int64_t reclaim_limit = 40 * URGE_S;

@@ -22,7 +22,8 @@ static void put_somewhere(struct p *pp, struct g *gp, bool next)
 /*
  * One owner puts goroutines of a pool, thieves and the owner take them out, and the ring overflows
  * into the global queue. Each goroutine carries a mark, set when it is put and cleared when it is
- * got: a goroutine got twice finds its mark cleared, one that got lost never comes back to the pool.
+ * got: a goroutine got twice finds its mark cleared, one that got lost never comes back to the
+ * pool.
  */
 class Arena
 {
@@ -55,8 +56,9 @@ public:
 	}
 
 	/*
-	 * Other Ps come and go: thieves are there in turns, between two changes of sharing, until they
-	 * have stolen in so many visits. Where others need the processors too many visits end before.
+	 * Other Ps come and go: thieves are there in turns, between two changes of sharing, until
+	 * they have stolen in so many visits. Where others need the processors too many visits end
+	 * before.
 	 */
 	void run_with_visits(int visits)
 	{

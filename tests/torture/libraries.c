@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Real libraries in goroutines that are preempted every 100 us: zlib, SQLite, OpenSSL's digests, Lua,
- * PCRE2. They are loaded if they are installed; no headers are needed, so the few functions that are
- * called are declared here. What each computes is what it computes in a plain run.
+ * Real libraries in goroutines that are preempted every 100 us: zlib, SQLite, OpenSSL's digests,
+ * Lua, PCRE2. They are loaded if they are installed; no headers are needed, so the few functions
+ * that are called are declared here. What each computes is what it computes in a plain run.
  */
 #include "tests/programs/kinds.h"
 

@@ -80,8 +80,8 @@ static inline int occurrences(const std::string &text, const std::string &words)
 }
 
 /*
- * Whether an extended regular expression fits somewhere in text, or all of it. std::regex takes long
- * to compile, and gcc warns about its inside when a sanitizer is on.
+ * Whether an extended regular expression fits somewhere in text, or all of it. std::regex takes
+ * long to compile, and gcc warns about its inside when a sanitizer is on.
  */
 static inline bool found(const std::string &text, const std::string &expression)
 {

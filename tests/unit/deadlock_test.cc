@@ -24,8 +24,8 @@ static Outcome main_in_child(const std::function<int()> &body, int64_t limit = 6
 }
 
 /*
- * A header of the dump; with an age if the verdict was late, as it is when the machine starts one of
- * the runtime's threads late.
+ * A header of the dump; with an age if the verdict was late, as it is when the machine starts one
+ * of the runtime's threads late.
  */
 static std::string waits(const std::string &goid, const std::string &name)
 {

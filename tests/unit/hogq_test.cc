@@ -104,8 +104,8 @@ TEST_F(Hogq, WhoAsksForANodeGoesThere)
 
 /*
  * Ps that run loops for a slice each, with loops and Ps spread at random, also over nodes without a
- * P. Nobody waits for longer than the queue before him and the handicap of the farthest node take, and
- * shares differ by no more than that makes.
+ * P. Nobody waits for longer than the queue before him and the handicap of the farthest node take,
+ * and shares differ by no more than that makes.
  */
 struct Loop {
 	struct g *gp;

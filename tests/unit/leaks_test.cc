@@ -32,8 +32,9 @@ static void start(const char *name, urge_fn fn)
 }
 
 /*
- * Takes what has been freed, so that channels come from memory where nothing has been before: googletest
- * may have left the address of what was there in any place, which would save the channel.
+ * Takes what has been freed, so that channels come from memory where nothing has been before:
+ * googletest may have left the address of what was there in any place, which would save the
+ * channel.
  */
 static void take_what_was_freed()
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scheduler on a machine that has more than one memory node: where threads run and pages are, by
- * the kernel's own word. `make test-numa` boots such machines; the others skip it.
+ * The scheduler on a machine that has more than one memory node: where threads run and pages are,
+ * by the kernel's own word. `make test-numa` boots such machines; the others skip it.
  */
 #include "tests/unit/child.h"
 #include "tests/unit/internals.h"
@@ -130,8 +130,8 @@ static std::vector<uint32_t> spread()
 }
 
 /*
- * All Ps run, and are where the placement says. A thread that is taken for a blocked one loses its P,
- * and comes out on another: so one spread in a few has to be the right one.
+ * All Ps run, and are where the placement says. A thread that is taken for a blocked one loses its
+ * P, and comes out on another: so one spread in a few has to be the right one.
  */
 static void expect_placed(int procs)
 {
@@ -336,8 +336,8 @@ TEST_F(NumaMachine, StealsAreLocalOrRemote)
 }
 
 /*
- * More loops than Ps, which nothing but signals takes off: each gets on, wherever it was stopped, also
- * when its node has no P any more.
+ * More loops than Ps, which nothing but signals takes off: each gets on, wherever it was stopped,
+ * also when its node has no P any more.
  */
 TEST_F(NumaMachine, LoopsOfEveryNodeGetOn)
 {

@@ -237,8 +237,8 @@ TEST_F(Pollpage, CallsBeginAgainWhenItIsGone)
 }
 
 /*
- * Pairs are opened, used and closed while others try numbers that are closed, events come late, and the
- * page is dropped whenever it can be: no count, lock or waiter is lost with it.
+ * Pairs are opened, used and closed while others try numbers that are closed, events come late, and
+ * the page is dropped whenever it can be: no count, lock or waiter is lost with it.
  */
 TEST_F(Pollpage, GoesWhileOthersTouchIt)
 {

@@ -6,8 +6,9 @@
 #include <thread>
 
 /*
- * A request to a goroutine in a declared call is taken back. If a former signal arrives at that moment, the
- * word may not stay as if something were being sent: the goroutine's next call would wait for ever.
+ * A request to a goroutine in a declared call is taken back. If a former signal arrives at that
+ * moment, the word may not stay as if something were being sent: the goroutine's next call would
+ * wait for ever.
  */
 TEST(PreemptRequest, IsTakenBackThoughAFormerSignalArrives)
 {

@@ -62,8 +62,8 @@ TEST_P(Programs, MainReturnsAmongAllOfThem)
 }
 
 /*
- * In a static program libc is a part of the program. Goroutines in there are not discarded, those in
- * the program's own loops are. Nothing is moved, so there are more Ps than goroutines.
+ * In a static program libc is a part of the program. Goroutines in there are not discarded, those
+ * in the program's own loops are. Nothing is moved, so there are more Ps than goroutines.
  */
 class StaticPrograms : public testing::Test
 {

@@ -100,8 +100,8 @@ TEST(WaitGroup, AWaitThatWasGivenUpIsNotInTheNextRoundsWay)
 }
 
 /*
- * A goroutine whose P was taken during a call that it did not declare counts down as soon as it is back.
- * It has to get a P first: until then nobody may depend on it who has the only one.
+ * A goroutine whose P was taken during a call that it did not declare counts down as soon as it is
+ * back. It has to get a P first: until then nobody may depend on it who has the only one.
  */
 TEST(WaitGroup, WhoCountsDownWithoutAPHoldsNobodyUp)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork, then resize in the child, where snapshots of the Ps can't be freed: GOMAXPROCS changes every
- * 100 us under goroutines that compute, sleep and talk, all of them come to their end, and there are
- * no more snapshots than can be used again.
+ * fork, then resize in the child, where snapshots of the Ps can't be freed: GOMAXPROCS changes
+ * every 100 us under goroutines that compute, sleep and talk, all of them come to their end, and
+ * there are no more snapshots than can be used again.
  *
  * FORKS (2), CHANGES (1000).
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A profiler beside preemption: SIGPROF from the process's CPU timer, at slices of 50 us, whose handler
- * walks the stack that it interrupted as profilers do, with glibc's backtrace() and with libunwind.
+ * A profiler beside preemption: SIGPROF from the process's CPU timer, at slices of 50 us, whose
+ * handler walks the stack that it interrupted as profilers do, with glibc's backtrace() and with
+ * libunwind.
  *
  *	- the timer goes on, and so does preemption, whichever stack the handler runs on
  *	- what is computed, in the program and in libc, is what it is without

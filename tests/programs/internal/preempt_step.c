@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A preemption at every instruction. A goroutine runs the functions of step_corpus.h with the trap flag
- * set, so that the processor raises SIGTRAP after each instruction. The handler calls that of the
- * runtime with what the runtime would have sent. If the goroutine is moved, the next trap comes when it
- * is back at the same instruction, perhaps on another thread: then every register, all of the
- * extended state, the red zone and the stack above it must be as they were.
+ * A preemption at every instruction. A goroutine runs the functions of step_corpus.h with the trap
+ * flag set, so that the processor raises SIGTRAP after each instruction. The handler calls that of
+ * the runtime with what the runtime would have sent. If the goroutine is moved, the next trap comes
+ * when it is back at the same instruction, perhaps on another thread: then every register, all of
+ * the extended state, the red zone and the stack above it must be as they were.
  *
  *	trap at pc		note everything; a request
  *	    left alone, parked	on to the next instruction
@@ -13,11 +13,11 @@
  *	    others run, on this thread and the other
  *	    popfq; ret $128	trap at pc: compare
  *
- * This is done without a tracer: a tracer stops the thread twice for each step, and could not say when
- * a goroutine is back.
+ * This is done without a tracer: a tracer stops the thread twice for each step, and could not say
+ * when a goroutine is back.
  *
- * Each function runs once for each policy. ROUNDS (1): how often all of it, with other numbers. POLICIES
- * (3): 2 leaves out the one that only parks, where this shows least and takes longest.
+ * Each function runs once for each policy. ROUNDS (1): how often all of it, with other numbers.
+ * POLICIES (3): 2 leaves out the one that only parks, where this shows least and takes longest.
  *
  * Left out, as in regs.h: the x87 instruction and data pointers.
  */

@@ -8,8 +8,8 @@
  * Then, with loops on every P that nothing can preempt: replaced snapshots are freed all the same,
  * since grace periods do not wait for goroutines.
  *
- * PHASE_MS (600) is how long each kind of work lasts, SEED its random numbers. WORK=name runs one kind
- * only.
+ * PHASE_MS (600) is how long each kind of work lasts, SEED its random numbers. WORK=name runs one
+ * kind only.
  */
 #include "sched/allp.h"
 #include "tests/programs/check.h"
