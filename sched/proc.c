@@ -138,13 +138,18 @@ void wakep(void)
 	wakep_by(getm());
 }
 
-void wakep_elsewhere(void)
+static void wakep_or_watch(uint32_t level)
 {
-	mb_frequent(); /* as in wakep */
 	if (load_rlx_u32(&sched.npidle) != 0)
 		wakep_slow(getm());
 	else
-		sysmon_watch(WATCH_ALL);
+		sysmon_watch(level);
+}
+
+void wakep_elsewhere(void)
+{
+	mb_frequent(); /* as in wakep */
+	wakep_or_watch(WATCH_ALL);
 }
 
 /* ---- parking and readying ------------------------------------------------------------------ */
@@ -397,7 +402,7 @@ void idle_p_look(void)
 {
 	mb_rare(); /* pairs with mb_frequent in wakep */
 	if (anyone_waits())
-		wakep_elsewhere();
+		wakep_or_watch(others_wait(1) ? WATCH_ALL : WATCH_HOGS);
 }
 
 void schedule_loop(void)
