@@ -28,36 +28,27 @@
 #include "sched/template.h"
 #include "sched/time.h"
 
-enum {
-	STEAL_ROUNDS = 4,
-	SLICE_SHORT = 200 * 1000, /* ns */
-};
+enum { STEAL_ROUNDS = 4 };
 
 /* ---- spinning ------------------------------------------------------------------------------ */
 
 /*
  * It found work: the next one may spin, if there is more. Whoever submitted work while this one
  * spun has woken nobody, nor told sysmon, since a P was idle then; after the barrier that work can
- * be seen. If no P is idle any more, and sysmon watches, it watches over that work too: it lowers
- * sysmon_watching before a last look of its own. While it watches over hogs only it looks at the ends
- * of slices; where those are short that is soon enough, and a membarrier for each, as loops take
- * turns, would be a tenth of them. (Go starts the next one unseen: a thread woken in vain for each
- * timer; its sysmon needs not be told.)
+ * be seen. If no P is idle any more it is enough that sysmon watches: it lowers sysmon_watching
+ * before a membarrier and a last look, so it sees that work at the end of a slice at the latest. (A
+ * look here would be a membarrier for each turn of loops, and for each waiter of a contended mutex.
+ * Go starts the next one unseen: a thread woken in vain for each timer; its sysmon needs not be
+ * told.)
  */
-static bool is_watched(void)
-{
-	uint32_t watching = load_rlx_u32(&sysmon_watching);
-
-	return watching == WATCH_ALL ||
-	       (watching == WATCH_HOGS && load_rlx_i64(&time_slice) <= SLICE_SHORT);
-}
-
 static void resetspinning(struct m *mp)
 {
 	mp->spinning = false;
 	sub_u32(&sched.nmspinning, 1);
-	if (load_rlx_u32(&sched.npidle) != 0 || !is_watched())
+	if (load_rlx_u32(&sched.npidle) != 0)
 		idle_p_look();
+	else if (load_rlx_u32(&sysmon_watching) == 0)
+		sysmon_watch(WATCH_HOGS);
 }
 
 static inline void become_spinning(struct m *mp)

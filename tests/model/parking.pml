@@ -38,7 +38,7 @@
  * - the last M that stops spinning since it found work looks again as well: nmspinning--, barrier,
  *   any queue not empty: wakep, which tells sysmon if no P is idle. Who queued a task while it spun
  *   has done neither. It may be in any queue, not only in the M's own
- *   (MUT_RESETSPINNING_TELLS_NOBODY). It need not look if no P is idle any more and sysmon watches.
+ *   (MUT_RESETSPINNING_TELLS_NOBODY). If no P is idle any more it only has sysmon watch.
  * - who relied on a spinning M, which turns out not to exist yet (template_want), relies on the
  *   thread that comes up for it: it begins by spinning (MUT_WANTED_DOES_NOT_SPIN). Else it takes a
  *   task from the global queue and wakes nobody, with another P idle.
@@ -155,10 +155,8 @@ byte midle;
 #ifdef WATCH
 bit watching;			/* sysmon_watching */
 #define sysmon_watch()	watching = 1
-#define WATCHED		watching
 #else
 #define sysmon_watch()	skip
-#define WATCHED		1
 #endif
 byte nextp[NM] = NONE;
 bit wake[NM];			/* the word an M waits on */
@@ -548,8 +546,8 @@ execute:
 		idle_p_look(id, pp, mp, i, found, 0)
 #else
 		if
-		:: pidle || !WATCHED -> idle_p_look(id, pp, mp, i, found, 1)
-		:: else
+		:: pidle -> idle_p_look(id, pp, mp, i, found, 1)
+		:: else -> sysmon_watch()
 		fi
 #endif
 	:: else
