@@ -40,6 +40,10 @@ enum { STEAL_ROUNDS = 4 };
  * look here would be a membarrier for each turn of loops, and for each waiter of a contended mutex.
  * Go starts the next one unseen: a thread woken in vain for each timer; its sysmon needs not be
  * told.)
+ *
+ * Where there is one P only the global queue can have been used, and its unlock is a full barrier,
+ * as the change of nmspinning here is: so what was submitted is seen at once, and else sysmon need
+ * not wake up for each timer.
  */
 static void resetspinning(struct m *mp)
 {
@@ -47,7 +51,9 @@ static void resetspinning(struct m *mp)
 	sub_u32(&sched.nmspinning, 1);
 	if (load_rlx_u32(&sched.npidle) != 0)
 		idle_p_look();
-	else if (load_rlx_u32(&sysmon_watching) == 0)
+	else if (load_rlx_i32(&sched.gomaxprocs) == 1 && globqsize() > 0)
+		sysmon_watch(WATCH_ALL);
+	else if (load_rlx_i32(&sched.gomaxprocs) > 1 && load_rlx_u32(&sysmon_watching) == 0)
 		sysmon_watch(WATCH_HOGS);
 }
 
