@@ -19,20 +19,18 @@
  * N`; the twin is w12_echo, so that both are under the same load.
  */
 #include "bench/echo_load.h"
+#include "bench/floor/epoll.h"
 #include "bench/loops.h"
 #include "bench/workloads.h"
 #include "urge.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -41,7 +39,7 @@
 
 /* Parameters of the workloads. */
 enum { LOOPS = 1, BOTH_CPUS = 2, EPOLL = 4, IN_LIBC = 8 };
-enum { LOOP_COUNT = 2, MESSAGE = 64, EVENTS = 64 };
+enum { LOOP_COUNT = 2, MESSAGE = 64 };
 
 static int check(int result, const char *what)
 {
@@ -86,50 +84,17 @@ static int serve(void *arg)
 
 /* ---- the server without a runtime ---------------------------------------------------------- */
 
-static int listen_on(uint16_t port)
+static bool echo_once(int fd)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-	const int on = 1;
+	char buf[MESSAGE];
+	ssize_t n = read(fd, buf, sizeof(buf));
 
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), "SO_REUSEADDR");
-	check(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), "TCP_NODELAY");
-	check(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), "bind");
-	check(listen(fd, SOMAXCONN), "listen");
-	return fd;
-}
-
-static void watch(int epfd, int fd)
-{
-	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
-
-	check(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+	return n > 0 && write(fd, buf, (size_t)n) == n;
 }
 
 static _Noreturn void serve_by_epoll(uint16_t port)
 {
-	int epfd = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-	int listener = listen_on(port);
-	struct epoll_event events[EVENTS];
-	char buf[MESSAGE];
-
-	watch(epfd, listener);
-	for (;;) {
-		int n = epoll_wait(epfd, events, EVENTS, -1);
-
-		for (int i = 0; i < n; i++) {
-			int fd = events[i].data.fd;
-
-			if (fd == listener) {
-				watch(epfd, check(accept(listener, NULL, NULL), "accept"));
-				continue;
-			}
-			ssize_t got = read(fd, buf, sizeof(buf));
-			if (got <= 0 || write(fd, buf, (size_t)got) != got)
-				close(fd);
-		}
-	}
+	epoll_floor(port, echo_once);
 }
 
 /* ---- processes ----------------------------------------------------------------------------- */
@@ -164,7 +129,7 @@ static uint16_t free_port(void)
 {
 	struct sockaddr_in addr = { 0 };
 	socklen_t len = sizeof(addr);
-	int fd = listen_on(0);
+	int fd = epoll_floor_listen(0);
 
 	check(getsockname(fd, (struct sockaddr *)&addr, &len), "getsockname");
 	close(fd);

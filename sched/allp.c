@@ -77,9 +77,10 @@ static int64_t reclaim_at; /* sysmon: when it wakes the reclaimer; 0: there was 
 
 /* ---- snapshots ----------------------------------------------------------------------------- */
 
+/* n: 0 for any */
 static bool fits(const struct procs *procs, uint32_t n, uint32_t count)
 {
-	return procs->room >= count && (!rcu_lost || procs->n == n);
+	return procs->room >= count && (!rcu_lost || n == 0 || procs->n == n);
 }
 
 /*

@@ -25,8 +25,7 @@ enum {
 #define PD_FILE (UINT32_C(1) << 30)    /* epoll refuses it: calls on it block */
 #define PD_CLOSING (UINT32_C(1) << 29) /* nobody may begin a call */
 #define PD_GONE (UINT32_C(1) << 28)    /* close is under way: the number may be another file's */
-#define PD_DROPPED                                                                                 \
-	(UINT32_C(1) << 27) /* its page goes: what is added now is void, see pollpage.c */
+#define PD_DROPPED (UINT32_C(1) << 27) /* its page goes: additions are void, see pollpage.c */
 #define PD_REFS (PD_DROPPED - 1)
 
 /* The kernel's own limit is a million by default; a larger one is taken up to here. */

@@ -129,8 +129,7 @@ static inline void wakep_by(const struct m *mp)
 		wakep_slow(mp);
 	else if (unlikely(load_rlx_u32(&sysmon_watching) < WATCH_ALL) &&
 		 !(mp && mp->p && !mp->curg))
-		sysmon_watch(
-			WATCH_ALL); /* not for an M in the scheduler: it is about to run something */
+		sysmon_watch(WATCH_ALL); /* not for an M in the scheduler: it will run something */
 }
 
 void wakep(void)

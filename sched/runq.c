@@ -109,8 +109,8 @@ static bool is_shared(const struct p *victim)
 static uint32_t runqgrab(struct p *pp, struct p *victim, uint32_t at, bool runnext_too)
 {
 	while (is_shared(victim)) {
-		uint64_t head =
-			load_acq_u64(&victim->runqhead); /* pairs with the CAS of consumers */
+		/* pairs with the CAS of consumers */
+		uint64_t head = load_acq_u64(&victim->runqhead);
 		uint32_t h = (uint32_t)head;
 		uint32_t t = load_acq_u32(&victim->runqtail); /* pairs with store_rel in runqput */
 		uint32_t n = t - h;
@@ -179,8 +179,8 @@ bool runqempty(const struct p *pp)
 
 uint32_t runqlen(const struct p *pp)
 {
-	uint32_t h =
-		(uint32_t)load_acq_u64(&pp->runqhead); /* before tail, or n could be negative */
+	/* head before tail, or n could be negative */
+	uint32_t h = (uint32_t)load_acq_u64(&pp->runqhead);
 	uint32_t n = load_acq_u32(&pp->runqtail) - h;
 
 	return (n > RUNQ_SIZE ? RUNQ_SIZE : n) + (load_rlx_ptr(&pp->runnext) != NULL) +

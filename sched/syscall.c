@@ -18,7 +18,6 @@
  */
 #define URGE_KEEP_ERRNO
 #include "sched/syscall.h"
-#include "sched/globq.h"
 
 #include "kernelshim/clock.h"
 #include "preempt/preempt.h"
@@ -27,6 +26,7 @@
 #include "sched/fatal.h"
 #include "sched/fork.h"
 #include "sched/g.h"
+#include "sched/globq.h"
 #include "sched/gqueue.h"
 #include "sched/hog.h"
 #include "sched/lock.h"

@@ -69,6 +69,12 @@ static inline struct atomic_u64 *state(urge_waitgroup *wg)
 	return (struct atomic_u64 *)&wg->state_;
 }
 
+/* To be written: else a contended word would come twice. */
+static inline void prefetch(urge_waitgroup *wg)
+{
+	__builtin_prefetch(wg, 1);
+}
+
 static inline int32_t counter(uint64_t st)
 {
 	return (int32_t)(uint32_t)st;
@@ -231,8 +237,7 @@ static bool finish(urge_waitgroup *wg, uint32_t n)
 {
 	uint64_t st;
 
-	__builtin_prefetch(wg,
-			   1); /* or a contended word would come twice: to be read, to be written */
+	prefetch(wg);
 	st = load_rlx_u64(state(wg));
 	if (likely((uint32_t)st != n || st < WAITER || st & LOCKED))
 		return false;
@@ -272,8 +277,7 @@ static inline bool count_down_quickly(urge_waitgroup *wg, uint32_t n)
 {
 	uint64_t st;
 
-	__builtin_prefetch(wg,
-			   1); /* or a contended word would come twice: to be read, to be written */
+	prefetch(wg);
 	st = load_rlx_u64(state(wg));
 	if (counter(st) < 0 || (uint32_t)st <= n || !cas_u64(state(wg), st, st - n))
 		return false;
