@@ -154,6 +154,12 @@ void procs_fini(void)
 
 	if (procs)
 		procs_free(procs);
+	for (procs = xchg_ptr(&reclaimer.retired, NULL); procs;) { /* pairs with procs_publish */
+		struct procs *next = procs->retired;
+
+		procs_free(procs);
+		procs = next;
+	}
 	while ((procs = take_spare(0, 0)) != NULL)
 		procs_free(procs);
 }

@@ -59,7 +59,7 @@ struct procs *procs_new(uint32_t n, uint32_t count);
 /* Makes it the current one; the one before is freed when its readers are through. */
 void procs_publish(struct procs *procs);
 
-/* The end of a world: frees the current one, and those that would be used again. No reader is left. */
+/* The end of a world: frees the current one, those before it, and the spare ones. No reader is left. */
 void procs_fini(void);
 
 /*

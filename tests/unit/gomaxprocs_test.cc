@@ -139,6 +139,34 @@ TEST(Gomaxprocs, AForkedChildResizesOnItsOwn)
 	EXPECT_EQ(0, world(4));
 }
 
+/* Also where grace periods can't be waited for: in the child of a thread that forked in a world. */
+TEST(Gomaxprocs, SnapshotsEndWithTheirWorld)
+{
+	auto worlds = [] {
+		for (int i = 0; i < 3; i++) {
+			EXPECT_EQ(0, run_main([] {
+					  for (int n = 1; n <= 20; n++)
+						  EXPECT_LE(1, urge_gomaxprocs(n % 7 + 1));
+					  return 0;
+				  }));
+			EXPECT_EQ(0u, procs_alive());
+		}
+	};
+
+	EXPECT_EXITED(0, in_child(worlds));
+	EXPECT_EQ(0, run_main([&] {
+			  std::atomic<bool> done{ false };
+			  std::thread forks([&] {
+				  EXPECT_EXITED(0, in_child(worlds));
+				  done = true;
+			  });
+
+			  EXPECT_TRUE(eventually([&] { return done.load(); }));
+			  forks.join();
+			  return 0;
+		  }));
+}
+
 TEST(Gomaxprocs, WithoutMemoryNothingChanges)
 {
 	if (!IS_ENABLED(CONFIG_FAULT_INJECTION))
