@@ -62,8 +62,11 @@ link() { # program, source...
 }
 
 run() { # program, seconds
-	SECONDS=$2 INJECTIONS=3000 timeout -k 1 $(($2 + 5)) "$scratch/${1##*/}" </dev/null \
-		>"$scratch/output" 2>&1
+	local status=0
+	{ SECONDS=$2 INJECTIONS=3000 timeout -k 1 $(($2 + 5)) "$scratch/${1##*/}" </dev/null \
+		>"$scratch/output" 2>&1 || status=$?; } 2>/dev/null # the shell's words about a signal
+	((status <= 128)) || echo "FAILED: ended by signal $((status - 128))" >>"$scratch/output"
+	return $status
 }
 
 wanted() {
@@ -133,7 +136,7 @@ done
 
 # ---- the switch: into the queue before the goroutine has been left
 
-mutate enqueue-first yield_once 'made twice' sched/proc.c \
+mutate enqueue-first yield_once 'made twice\|ended by signal 11' sched/proc.c \
 	's/switch_to\(mp, mp->curg, next, yield_after\);/{ struct g *g = mp->curg; yield_after(mp, g); for (volatile int i = 0; i < 3000; i++) ; switch_to(mp, g, next, NULL); }/'
 
 # ---- the injected call
