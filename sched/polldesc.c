@@ -142,6 +142,7 @@ static void wake_waiters(struct polldesc *pd, uint32_t modes, int result)
 	uint32_t n;
 
 	lock(&pd->lock);
+	pollpage_use(pd); /* the last step of a close may come after its page has been dropped */
 	n = take_waiters(pd, modes, result, &q);
 	unlock(&pd->lock);
 	if (n > 0)
@@ -243,6 +244,9 @@ uint32_t pollready(uint64_t data, uint32_t events, struct gqueue *q)
 		if (modes & PD_WRITE)
 			bump(&pd->wseq);
 		n = take_waiters(pd, modes, 0, q);
+	} else { /* late: of a descriptor whose page may have been dropped */
+		pollpage_use(pd);
+		template_reclaim();
 	}
 	unlock(&pd->lock);
 	return n;
@@ -346,6 +350,7 @@ noinline int fdget_slow(struct polldesc *pd, uint32_t life)
 noinline void fdput_last(struct polldesc *pd)
 {
 	wake_waiters(pd, PD_UNUSED, 0);
+	template_reclaim();
 }
 
 int fdadopt(int fd, bool stream)
@@ -414,7 +419,6 @@ int fdclose(int fd)
 	pd = &polldescs[fd];
 	if (!begin_close(pd))
 		return -EBADF;
-	pollpage_use(pd);
 	wake_waiters(pd, PD_READ | PD_WRITE, -EBADF);
 	wait_for_close(pd, PD_UNUSED);
 	or_u32(&pd->life, PD_GONE);

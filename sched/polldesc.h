@@ -135,7 +135,7 @@ static inline bool pollwaited(const struct polldesc *pd)
 
 /* ---- pages of the table (pollpage.c) ------------------------------------------------------- */
 
-/* Something is about to be kept in pd's page. With a call counted in life, or its lock. */
+/* pd's page is written to. With a call counted in life, or its lock. */
 void pollpage_use(const struct polldesc *pd);
 
 /*

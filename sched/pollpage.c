@@ -50,7 +50,8 @@ static uint32_t page_descs(void)
 
 /*
  * Who sets the bit has added to life, or has the lock, so the page is not dropped before that; who
- * drops it clears the bit before.
+ * drops it clears the bit before. Who takes a lock sets it although nothing is kept: the lock alone
+ * brings a dropped page back.
  */
 void pollpage_use(const struct polldesc *pd)
 {
