@@ -370,6 +370,58 @@ TEST_F(NumaMachine, LoopsOfEveryNodeGetOn)
 		}));
 }
 
+/*
+ * A timer of node 0 readies a goroutine of node 1 while every P runs a loop and nobody waits: it
+ * runs, on whichever P is stopped first. A thread that is not the runtime's keeps the time, since a
+ * goroutine that did would be a reason to stop loops.
+ */
+TEST_F(NumaMachine, LoopsAreStoppedForWhomAnotherNodeReadied)
+{
+	EXPECT_EQ(0, run_main([] {
+			  std::atomic<bool> stop{ false }, chosen{ false };
+			  std::atomic<int> running{ 0 };
+			  bool ran = false;
+			  struct urge_attr there = URGE_ATTR_INIT;
+			  urge_waitgroup loops = {};
+			  urge_chan *fires = nullptr;
+
+			  urge_gomaxprocs(ncpus());
+			  on_every_p([&] {
+				  urge_nopreempt_begin();
+				  if (current_node() == 0 && !chosen.exchange(true))
+					  fires = urge_after(2 * URGE_S);
+				  urge_nopreempt_end();
+			  });
+			  EXPECT_NE(nullptr, fires);
+			  there.node = number(1);
+			  EXPECT_EQ(0, go(
+					       [&] {
+						       EXPECT_EQ(0, urge_recv(fires, nullptr));
+						       ran = !stop;
+						       stop = true;
+					       },
+					       &there));
+			  std::thread timekeeper([&] {
+				  for (int i = 0; i < 200 && !stop; i++)
+					  usleep(100000);
+				  stop = true;
+			  });
+			  urge_waitgroup_add(&loops, ncpus());
+			  for (int i = 0; i < ncpus(); i++)
+				  EXPECT_EQ(0, go([&] {
+						    running++;
+						    while (!stop)
+							    ;
+						    urge_waitgroup_done(&loops);
+					    }));
+			  urge_waitgroup_wait(&loops);
+			  timekeeper.join();
+			  EXPECT_TRUE(ran) << running << " loops ran";
+			  urge_chan_free(fires);
+			  return 0;
+		  }));
+}
+
 /* What waits on a node that has no P any more is run by others. */
 TEST_F(NumaMachine, NothingIsStrandedOnANodeWithoutPs)
 {
