@@ -333,10 +333,11 @@ TEST_F(Pollpage, GoesWhileOthersTouchIt)
 			  urge_waitgroup_wait(&strangers);
 			  dropper.join();
 			  late.join();
-			  EXPECT_TRUE(eventually([=] { /* without a look at it, which would bring it back */
-				  reclaim();
-				  return !is_resident(first);
-			  }));
+			  EXPECT_TRUE(eventually(
+				  [=] { /* without a look at it, which would bring it back */
+					reclaim();
+					return !is_resident(first);
+				  }));
 			  EXPECT_TRUE(is_untouched(first));
 			  return 0;
 		  }));
