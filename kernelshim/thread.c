@@ -67,6 +67,14 @@ void thread_set_name(const char *name)
 	sys_call2(SYS_prctl, PR_SET_NAME, sys_ptr(name));
 }
 
+uint32_t thread_cpu(void)
+{
+	uint32_t cpu = 0;
+
+	sys_call3(SYS_getcpu, sys_ptr(&cpu), 0, 0);
+	return cpu;
+}
+
 int thread_affinity_count(void)
 {
 	uint64_t mask[CPU_MASK_BITS / 64];

@@ -32,6 +32,9 @@ int thread_set_short_slice(uint64_t ns);
 /* The name that top, gdb and /proc show; the kernel keeps its first 15 bytes. */
 void thread_set_name(const char *name);
 
+/* The CPU that the calling thread is on at this moment. */
+uint32_t thread_cpu(void);
+
 /* How many CPUs this thread may run on. */
 int thread_affinity_count(void);
 

@@ -16,7 +16,8 @@
  * sleeps: its own P is given up before, and the futex word keeps the wake-up.
  *
  * If nobody waits but others that are parked, or no spare is ready, or the bound is reached, the P
- * goes straight to the one that has been parked longest. So the bound starves none of them.
+ * goes straight to one of those, the one parked longest or nearly (hogq.h). So the bound starves
+ * none of them.
  *
  * The handler takes locks of the runtime here. Interrupted code holds none of them (m.locks was 0),
  * and who holds one is not preempted by us. It allocates nothing, and uses no libc.
@@ -51,10 +52,10 @@ static void push_sig(struct g *gp, const struct p *pp)
 	hogq_put(&sched.parked[hogq_node(pp, gp)], gp, load_rlx_i64(&sysmon_now));
 }
 
-/* Takes the longest waiting one out; its M is to get pp. */
+/* Takes one out that has waited long; its M is to get pp. */
 static struct m *pop_sig(struct p *pp)
 {
-	struct g *gp = hogq_take(sched.parked, pp->node);
+	struct g *gp = parked_take(pp);
 
 	if (!gp)
 		return NULL;
@@ -73,7 +74,7 @@ static bool hand_over_sig(struct m *mp, struct g *gp, struct p *pp, int64_t aske
 	struct m *next = NULL;
 
 	if (parked < CONFIG_MAX_PARKED_MS && (others || parked == 0))
-		next = template_take_spare();
+		next = template_take_spare(load_rlx_u32(&mp->cpu));
 	if (next)
 		next->spinning = false;
 	else
@@ -100,6 +101,7 @@ bool park_sig(struct m *mp, const void *ucontext)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* before the look at attn: see revoke.c */
 	pp = revoke_settle(mp) ? mp->p : NULL;
 	mp->parked_at = ucontext;
+	store_rlx_u32(&mp->cpu, thread_cpu());
 	trace(mp, TRACE_GO_PARK, gp->goid, 0);
 	/* before it is queued: who hands it a P writes these */
 	store_rlx_i64(&mp->asked, 0);

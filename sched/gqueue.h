@@ -20,17 +20,24 @@ static inline void gqueue_push(struct gqueue *q, struct g *gp)
 	q->tail = gp;
 }
 
-static inline struct g *gqueue_pop(struct gqueue *q)
+/* Takes out the one behind prev, or the first one if that is NULL; NULL: there is none. */
+static inline struct g *gqueue_take(struct gqueue *q, struct g *prev)
 {
-	struct g *gp = q->head;
+	struct g **at = prev ? &prev->schedlink : &q->head;
+	struct g *gp = *at;
 
 	if (gp) {
-		q->head = gp->schedlink;
-		if (!q->head)
-			q->tail = NULL;
+		*at = gp->schedlink;
+		if (!*at)
+			q->tail = prev;
 		gp->schedlink = NULL;
 	}
 	return gp;
+}
+
+static inline struct g *gqueue_pop(struct gqueue *q)
+{
+	return gqueue_take(q, NULL);
 }
 
 /* Moves all of from behind the tail of to. */

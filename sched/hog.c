@@ -95,15 +95,18 @@ void hog_put(struct p *pp, struct g *gp)
 	hogq_put(&sched.hogs[hogq_node(pp, gp)], gp, now);
 }
 
+static struct g *take(const struct p *pp, bool parked)
+{
+	return parked ? parked_take(pp) : hogq_take(sched.hogs, pp->node, HOGQ_ANY_CPU);
+}
+
 struct g *hog_get(struct p *pp)
 {
 	bool parked_first = pp->parkedturn || load_rlx_u32(&sched.graces) > 0;
-	struct hogq *first = parked_first ? sched.parked : sched.hogs;
-	struct hogq *second = parked_first ? sched.hogs : sched.parked;
-	struct g *gp = hogq_take(first, pp->node);
+	struct g *gp = take(pp, parked_first);
 
 	if (!gp)
-		return hogq_take(second, pp->node);
+		return take(pp, !parked_first);
 	pp->parkedturn = !pp->parkedturn;
 	return gp;
 }

@@ -61,7 +61,7 @@ void startlockedm(struct m *mp, struct g *gp)
 
 bool parked_runs(struct p *pp)
 {
-	struct g *gp = hogq_take(sched.parked, pp->node);
+	struct g *gp = parked_take(pp);
 
 	if (gp)
 		hand_to_its_m(gp, pp);
@@ -119,7 +119,7 @@ void lockedm_release_all(void)
 	struct g *gp;
 
 	forEachM(release_waiting, NULL);
-	while ((gp = hogq_take(sched.parked, 0)) != NULL) {
+	while ((gp = hogq_take(sched.parked, 0, HOGQ_ANY_CPU)) != NULL) {
 		struct m *owner = load_rlx_ptr(&gp->m);
 
 		casgstatus(gp, Grunnable, Grunning);

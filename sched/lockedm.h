@@ -16,6 +16,7 @@
 #ifndef URGE_SCHED_LOCKEDM_H
 #define URGE_SCHED_LOCKEDM_H
 
+#include "kernelshim/thread.h"
 #include "sched/hogq.h"
 #include "sched/runtime2.h"
 
@@ -50,6 +51,18 @@ int64_t parked_begins(int64_t now);
 static inline uint32_t parkedsize(void)
 {
 	return hogq_size(sched.parked);
+}
+
+/*
+ * One for pp, which the caller owns and hands to its M; NULL: nobody waits. During grace runs
+ * whoever has waited longest, else whoever holds the lock might not be among them. Signal-safe.
+ */
+static inline struct g *parked_take(const struct p *pp)
+{
+	if (parkedsize() == 0)
+		return NULL;
+	return hogq_take(sched.parked, pp->node,
+			 load_rlx_u32(&sched.graces) > 0 ? HOGQ_ANY_CPU : thread_cpu());
 }
 
 /*

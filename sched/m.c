@@ -313,7 +313,7 @@ void startm(struct p *pp, bool spinning)
 	mp = mget(pp);
 	unlock(&sched.lock);
 	if (!mp)
-		mp = template_take_spare();
+		mp = template_take_spare(HOGQ_ANY_CPU);
 	if (!mp && parked_runs(pp)) {
 		if (spinning) { /* it does not look for work: somebody else has to */
 			sub_u32(&sched.nmspinning, 1);

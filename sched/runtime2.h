@@ -239,6 +239,7 @@ struct m {
 	struct atomic_u32 abandon;     /* leave the goroutine where it is, see exit.c */
 	struct atomic_u32 attn;        /* MATTN_*: to be seen at the next entry to the runtime */
 	struct atomic_u32 park;        /* futex: 1 = woken */
+	struct atomic_u32 cpu;         /* the owner: where it began to wait for a P: see hogq.h */
 	struct p *nextp;               /* the P that its waker gives it */
 	struct m *schedlink;           /* sched.lock: idle and free lists */
 	struct atomic_u32 tid;         /* 0 when no thread is behind it */

@@ -102,24 +102,39 @@ static int slots(void)
 	return n < SPARE_MS ? n : SPARE_MS;
 }
 
+/* The spare thread of a slot, if it began to wait on this CPU; NULL: there is none, or no more. */
+static struct m *take_slot(int i, uint32_t cpu)
+{
+	struct m *mp = load_rlx_ptr(&template.spares[i]);
+
+	if (!mp || (cpu != HOGQ_ANY_CPU && load_rlx_u32(&mp->cpu) != cpu))
+		return NULL;
+	return cas_ptr(&template.spares[i], mp, NULL) ? mp : NULL;
+}
+
+static struct m *take_spare(uint32_t cpu)
+{
+	struct m *mp = NULL;
+
+	for (int i = 0; i < SPARE_MS && !mp; i++)
+		mp = take_slot(i, cpu);
+	return mp;
+}
+
 /*
  * The template is told when half of the slots are empty: threads come back to them by themselves
  * when a parked goroutine resumes. (Told each time, it would run before the spare does, on the same
  * CPU: a parking took 5 us longer.)
  */
-struct m *template_take_spare(void)
+struct m *template_take_spare(uint32_t cpu)
 {
-	struct m *taken = NULL;
+	struct m *taken = take_spare(cpu);
 	int left = 0;
 
-	for (int i = 0; i < SPARE_MS; i++) {
-		struct m *mp = load_rlx_ptr(&template.spares[i]);
-
-		if (mp && !taken && cas_ptr(&template.spares[i], mp, NULL))
-			taken = mp;
-		else if (mp)
-			left++;
-	}
+	if (!taken && cpu != HOGQ_ANY_CPU)
+		taken = take_spare(HOGQ_ANY_CPU);
+	for (int i = 0; i < SPARE_MS; i++)
+		left += load_rlx_ptr(&template.spares[i]) != NULL;
 	if (taken)
 		add_u32(&sched.nmrunning, 1);
 	if (left < (slots() + 1) / 2)
@@ -130,6 +145,8 @@ struct m *template_take_spare(void)
 /* Waits in slot i, where mp has put itself. False: the thread is to end. */
 static bool wait_in_slot(struct m *mp, int i)
 {
+	store_rlx_u32(&mp->cpu,
+		      thread_cpu()); /* who takes it before that guesses wrongly perhaps */
 	/* pairs with template_stop: it sweeps the slots after it has set stop */
 	if (load_acq_u32(&template.stop) && cas_ptr(&template.spares[i], mp, NULL))
 		return false;

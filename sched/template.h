@@ -5,8 +5,11 @@
 
 #include "sched/runtime2.h"
 
-/* A thread that is ready to run goroutines and has no P, NULL if there is none left. */
-struct m *template_take_spare(void);
+/*
+ * A thread that is ready to run goroutines and has no P, if possible one that was on this CPU last,
+ * NULL if there is none left. HOGQ_ANY_CPU: the caller does not go to sleep.
+ */
+struct m *template_take_spare(uint32_t cpu);
 
 /*
  * On g0 of an M that has handed its P to another: waits for a P as a spare thread, or as an idle

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The queues of hogs by memory node, on made-up nodes and in made-up time. */
+/* The queues of hogs by memory node, on made-up nodes and CPUs and in made-up time. */
 #include "tests/unit/internals.h"
 #include <algorithm>
 #include <cstdlib>
@@ -50,7 +50,7 @@ protected:
 		hogq_put(&queues[node], gp, now);
 		return gp;
 	}
-	struct g *take(uint32_t node) { return hogq_take(queues.data(), node); }
+	struct g *take(uint32_t node) { return hogq_take(queues.data(), node, HOGQ_ANY_CPU); }
 
 	std::vector<struct hogq> queues;
 	std::vector<std::unique_ptr<struct g>> all;
@@ -84,6 +84,42 @@ TEST_F(Hogq, OwnNodeComesFirstUnlessAnotherWaitedMuchLonger)
 	EXPECT_EQ(far, take(0)) << "two steps of distance, and it has waited longer by more";
 	EXPECT_EQ(own, take(2)) << "better than nothing";
 	EXPECT_EQ(nullptr, take(1));
+}
+
+TEST_F(Hogq, WhoStoppedOnTheCpuComesFirstForAWhile)
+{
+	std::vector<std::unique_ptr<struct m>> threads;
+	int64_t now = 1000 * HOGQ_PATIENCE;
+	auto stop = [&](uint32_t cpu, int64_t when) {
+		struct g *gp = put(0, when);
+
+		threads.push_back(std::make_unique<struct m>());
+		store_rlx_u32(&threads.back()->cpu, cpu);
+		store_rlx_ptr(&gp->m, threads.back().get());
+		return gp;
+	};
+	auto cpu_of = [](struct g *gp) {
+		return load_rlx_u32(&((struct m *)load_rlx_ptr(&gp->m))->cpu);
+	};
+	auto take_on = [&](uint32_t cpu) { return hogq_take(queues.data(), 0, cpu); };
+
+	nodes(1);
+	struct g *first = stop(1, now), *second = stop(2, now + 1), *third = stop(1, now + 2);
+	struct g *fourth = stop(2, now + HOGQ_PATIENCE), *fifth = stop(3, now + HOGQ_PATIENCE + 1);
+	EXPECT_EQ(second, take_on(2));
+	EXPECT_EQ(first, take_on(2)) << "it came so long before the fourth";
+	EXPECT_EQ(third, take_on(4)) << "nobody stopped there";
+	EXPECT_EQ(fifth, take_on(3)) << "the last one";
+	struct g *sixth = stop(3, now + HOGQ_PATIENCE + 2);
+	EXPECT_EQ(fourth, take_on(HOGQ_ANY_CPU));
+	EXPECT_EQ(sixth, take_on(2));
+	EXPECT_EQ(nullptr, take_on(2));
+	for (int i = 0; i < HOGQ_LOOKS; i++)
+		stop(1, now);
+	stop(2, now);
+	EXPECT_EQ(1u, cpu_of(take_on(2))) << "too far behind";
+	EXPECT_EQ(2u, cpu_of(take_on(2)));
+	EXPECT_EQ((uint32_t)HOGQ_LOOKS - 1, hogq_size(queues.data()));
 }
 
 TEST_F(Hogq, WhoAsksForANodeGoesThere)

@@ -156,6 +156,25 @@ TEST(Thread, AffinityCountFollowsTheMask)
 	EXPECT_EQ(CPU_COUNT(&all), thread_affinity_count());
 }
 
+TEST(Thread, CpuIsTheOneThatItIsBoundTo)
+{
+	cpu_set_t all;
+
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(all), &all));
+	on_new_thread([&all] {
+		for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+			cpu_set_t one;
+
+			if (!CPU_ISSET(cpu, &all))
+				continue;
+			CPU_ZERO(&one);
+			CPU_SET(cpu, &one);
+			EXPECT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+			EXPECT_EQ(cpu, thread_cpu());
+		}
+	});
+}
+
 TEST(Thread, TgkillReachesThatThread)
 {
 	RecordSignal record(SIGUSR1);
