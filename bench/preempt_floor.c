@@ -39,7 +39,8 @@ static void ask(uint32_t tid)
 void *preempt_floor_asks(void *unused)
 {
 	(void)unused;
-	thread_set_short_slice(100000); /* as sysmon has */
+	thread_set_short_slice(100000); /* both as sysmon has */
+	thread_lower_nice(20);
 	while (!LOAD(stop)) {
 		struct timespec pause = { .tv_nsec = PAUSE };
 		uint32_t tid;

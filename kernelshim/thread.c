@@ -9,10 +9,14 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* The bounds that the kernel's scheduler puts on a slice. */
 #define SLICE_MIN_NS 100000
 #define SLICE_MAX_NS 100000000
+
+/* The system calls and RLIMIT_NICE count nice values from 40, the lowest, down to 1. */
+enum { NICE_LOWEST = -20, NICE_BASE = 20, NICE_LOWEST_LIMIT = 40 };
 
 /* More CPUs than any kernel is built for (8192 on x86-64): the mask is large enough at once. */
 #define CPU_MASK_BITS 32768
@@ -60,6 +64,26 @@ int thread_set_short_slice(uint64_t ns)
 	if (err)
 		return (int)err;
 	return attr.sched_runtime == ns ? 0 : -EOPNOTSUPP;
+}
+
+/* The lowest nice value that the process may set without a privilege. */
+static int nice_limit(void)
+{
+	struct rlimit limit = { 0 };
+
+	sys_call4(SYS_prlimit64, 0, RLIMIT_NICE, 0, sys_ptr(&limit));
+	return limit.rlim_cur < NICE_LOWEST_LIMIT ? NICE_BASE - (int)limit.rlim_cur : NICE_LOWEST;
+}
+
+int thread_lower_nice(int by)
+{
+	int nice = NICE_BASE - (int)sys_call2(SYS_getpriority, PRIO_PROCESS, 0);
+	int lower = nice - by > NICE_LOWEST ? nice - by : NICE_LOWEST;
+	int err = (int)sys_call3(SYS_setpriority, PRIO_PROCESS, 0, lower);
+
+	if (err && nice_limit() < nice)
+		err = (int)sys_call3(SYS_setpriority, PRIO_PROCESS, 0, nice_limit());
+	return err;
 }
 
 void thread_set_name(const char *name)

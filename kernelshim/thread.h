@@ -29,6 +29,12 @@ int thread_set_timer_slack(uint64_t ns);
  */
 int thread_set_short_slice(uint64_t ns);
 
+/*
+ * Lowers this thread's nice value by so much, or as far as the process may: with CAP_SYS_NICE to
+ * -20, else to what RLIMIT_NICE says. 0 or -errno: -EACCES when it may not at all.
+ */
+int thread_lower_nice(int by);
+
 /* The name that top, gdb and /proc show; the kernel keeps its first 15 bytes. */
 void thread_set_name(const char *name);
 

@@ -123,6 +123,67 @@ TEST(Thread, ShortSliceLeavesOtherPoliciesAlone)
 	});
 }
 
+TEST(Thread, NiceIsLowered)
+{
+	on_new_thread([] {
+		ErrnoKept kept;
+		int before = getpriority(PRIO_PROCESS, (id_t)thread_gettid());
+
+		if (thread_lower_nice(20) == -EACCES)
+			GTEST_SKIP() << "takes CAP_SYS_NICE";
+		EXPECT_EQ(std::max(before - 20, -20),
+			  getpriority(PRIO_PROCESS, (id_t)thread_gettid()));
+	});
+}
+
+/* In a child that is an ordinary user's; the status that body returns. */
+static int as_nobody(const std::function<int()> &body)
+{
+	pid_t child = fork();
+	int status = 0;
+
+	if (child == 0) {
+		if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+			_exit(99);
+		_exit(body());
+	}
+	EXPECT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+TEST(Thread, NiceStaysWithoutThePrivilege)
+{
+	EXPECT_EQ(0, as_nobody([] {
+			  struct rlimit none = { 0, 0 };
+
+			  setrlimit(RLIMIT_NICE, &none);
+			  setpriority(PRIO_PROCESS, 0, 3);
+			  if (thread_lower_nice(4) != -EACCES)
+				  return 1;
+			  return getpriority(PRIO_PROCESS, 0) == 3 ? 0 : 2;
+		  }));
+}
+
+TEST(Thread, NiceGoesAsFarAsTheLimit)
+{
+	struct rlimit before, some = { 25, 25 }; /* down to -5 */
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NICE, &before));
+	some.rlim_max = std::max(before.rlim_max, some.rlim_max);
+	if (setrlimit(RLIMIT_NICE, &some) != 0)
+		GTEST_SKIP() << "takes CAP_SYS_RESOURCE";
+	EXPECT_EQ(0, as_nobody([] {
+			  setpriority(PRIO_PROCESS, 0, 3);
+			  if (thread_lower_nice(4) != 0 || getpriority(PRIO_PROCESS, 0) != -1)
+				  return 1;
+			  if (thread_lower_nice(20) != 0 || getpriority(PRIO_PROCESS, 0) != -5)
+				  return 2;
+			  return thread_lower_nice(1) == -EACCES ? 0 : 3;
+		  }));
+	setrlimit(RLIMIT_NICE, &before);
+}
+
 TEST(Thread, NameIsCutToFifteenBytes)
 {
 	on_new_thread([] {
