@@ -40,7 +40,7 @@ void *preempt_floor_asks(void *unused)
 {
 	(void)unused;
 	thread_set_short_slice(100000); /* both as sysmon has */
-	thread_lower_nice(20);
+	thread_lower_nice(10);
 	while (!LOAD(stop)) {
 		struct timespec pause = { .tv_nsec = PAUSE };
 		uint32_t tid;

@@ -97,7 +97,7 @@ static void *asking_thread(void *arg)
 	struct lat *lat = arg;
 
 	thread_set_short_slice(100000); /* both as sysmon has */
-	thread_lower_nice(20);
+	thread_lower_nice(10);
 	while (!LOAD(lat->stop)) {
 		struct m *mp = LOAD(lat->loops_on);
 		struct timespec pause = { .tv_nsec = 50000 };
