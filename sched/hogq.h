@@ -14,10 +14,10 @@
  *
  * Who waits in the signal handler resumes on a thread of its own, and the kernel wakes a thread on
  * the CPU where it was last, be it busy. The CPU of who hands over the P, and goes to sleep, is then
- * idle until the kernel's next tick finds that out: in four of ten cases here, for 1 to 4 ms, while
- * two loops shared the other CPU and signals waited for the one that did not run. So the first
- * goroutine is taken that stopped on the taker's own CPU, if another one did not come PATIENCE
- * before it, and spare threads are chosen in the same way (template.c).
+ * idle until the kernel's next tick finds that out, up to 4 ms, while two loops share the other CPU
+ * and signals wait for the one that does not run: of sleepers beside loops in libc one in twenty was
+ * late by 1 ms or more. So the first goroutine is taken that stopped on the taker's own CPU, if
+ * another one did not come PATIENCE before it; spare threads are chosen likewise (template.c).
  *
  * Rejected: one queue for the machine (a loop went to whichever node had a P first: every slice);
  * own node first and a random one now and then (no bound on the waiting); to balance by lengths
