@@ -97,7 +97,7 @@ void hog_put(struct p *pp, struct g *gp)
 
 static struct g *take(const struct p *pp, bool parked)
 {
-	return parked ? parked_take(pp) : hogq_take(sched.hogs, pp->node, HOGQ_ANY_CPU);
+	return parked ? parked_take(pp) : hogq_take(sched.hogs, pp->node, THREAD_NO_CPU);
 }
 
 struct g *hog_get(struct p *pp)

@@ -17,7 +17,8 @@
  * idle until the kernel's next tick finds that out, up to 4 ms, while two loops share the other CPU
  * and signals wait for the one that does not run: of sleepers beside loops in libc one in twenty was
  * late by 1 ms or more. So the first goroutine is taken that stopped on the taker's own CPU, if
- * another one did not come PATIENCE before it; spare threads are chosen likewise (template.c).
+ * another one did not come PATIENCE before it, which is how much longer others wait for that. Spare
+ * threads are chosen likewise (template.c).
  *
  * Rejected: one queue for the machine (a loop went to whichever node had a P first: every slice);
  * own node first and a random one now and then (no bound on the waiting); to balance by lengths
@@ -28,6 +29,7 @@
 #ifndef URGE_SCHED_HOGQ_H
 #define URGE_SCHED_HOGQ_H
 
+#include "kernelshim/thread.h"
 #include "sched/gqueue.h"
 #include "sched/lock.h"
 #include "sched/node.h"
@@ -35,8 +37,7 @@
 
 #define HOGQ_PATIENCE INT64_C(10000000) /* ns */
 
-#define HOGQ_ANY_CPU UINT32_MAX
-enum { HOGQ_LOOKS = 8 };
+enum { HOGQ_LOOKS = 8 }; /* so many are asked for their CPU */
 
 /* Which node's queue gp goes into, that was stopped on pp, or on no P at all. */
 static inline uint32_t hogq_node(const struct p *pp, const struct g *gp)
@@ -62,7 +63,7 @@ static inline struct g *hogq_before_next(const struct hogq *hogs, uint32_t cpu)
 {
 	struct g *first = hogs->q.head, *prev = NULL, *at = first;
 
-	if (cpu == HOGQ_ANY_CPU)
+	if (cpu == THREAD_NO_CPU)
 		return NULL;
 	for (int i = 0; i < HOGQ_LOOKS && at && at->waitsince - first->waitsince < HOGQ_PATIENCE;
 	     i++) {
@@ -119,7 +120,7 @@ static inline struct hogq *hogq_next(struct hogq *queues, uint32_t node)
 
 /*
  * For a P of the node; NULL: nobody waits. cpu: where its taker is, if those in the queues have
- * threads of their own, else HOGQ_ANY_CPU.
+ * threads of their own, else THREAD_NO_CPU.
  */
 static inline struct g *hogq_take(struct hogq *queues, uint32_t node, uint32_t cpu)
 {

@@ -119,7 +119,7 @@ void lockedm_release_all(void)
 	struct g *gp;
 
 	forEachM(release_waiting, NULL);
-	while ((gp = hogq_take(sched.parked, 0, HOGQ_ANY_CPU)) != NULL) {
+	while ((gp = hogq_take(sched.parked, 0, THREAD_NO_CPU)) != NULL) {
 		struct m *owner = load_rlx_ptr(&gp->m);
 
 		casgstatus(gp, Grunnable, Grunning);

@@ -62,7 +62,7 @@ static inline struct g *parked_take(const struct p *pp)
 	if (parkedsize() == 0)
 		return NULL;
 	return hogq_take(sched.parked, pp->node,
-			 load_rlx_u32(&sched.graces) > 0 ? HOGQ_ANY_CPU : thread_cpu());
+			 load_rlx_u32(&sched.graces) > 0 ? THREAD_NO_CPU : thread_cpu());
 }
 
 /*

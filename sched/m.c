@@ -286,6 +286,7 @@ static bool mretire(struct m *mp)
 
 bool stopm(struct m *mp)
 {
+	store_rlx_u32(&mp->cpu, thread_cpu()); /* it may be made a spare: see adopt_idle */
 	lock(&sched.lock);
 	if (world_exiting()) {
 		unlock(&sched.lock);
@@ -313,7 +314,7 @@ void startm(struct p *pp, bool spinning)
 	mp = mget(pp);
 	unlock(&sched.lock);
 	if (!mp)
-		mp = template_take_spare(HOGQ_ANY_CPU);
+		mp = template_take_spare(THREAD_NO_CPU);
 	if (!mp && parked_runs(pp)) {
 		if (spinning) { /* it does not look for work: somebody else has to */
 			sub_u32(&sched.nmspinning, 1);

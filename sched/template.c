@@ -107,7 +107,7 @@ static struct m *take_slot(int i, uint32_t cpu)
 {
 	struct m *mp = load_rlx_ptr(&template.spares[i]);
 
-	if (!mp || (cpu != HOGQ_ANY_CPU && load_rlx_u32(&mp->cpu) != cpu))
+	if (!mp || (cpu != THREAD_NO_CPU && load_rlx_u32(&mp->cpu) != cpu))
 		return NULL;
 	return cas_ptr(&template.spares[i], mp, NULL) ? mp : NULL;
 }
@@ -131,8 +131,8 @@ struct m *template_take_spare(uint32_t cpu)
 	struct m *taken = take_spare(cpu);
 	int left = 0;
 
-	if (!taken && cpu != HOGQ_ANY_CPU)
-		taken = take_spare(HOGQ_ANY_CPU);
+	if (!taken && cpu != THREAD_NO_CPU)
+		taken = take_spare(THREAD_NO_CPU);
 	for (int i = 0; i < SPARE_MS; i++)
 		left += load_rlx_ptr(&template.spares[i]) != NULL;
 	if (taken)
@@ -145,8 +145,6 @@ struct m *template_take_spare(uint32_t cpu)
 /* Waits in slot i, where mp has put itself. False: the thread is to end. */
 static bool wait_in_slot(struct m *mp, int i)
 {
-	store_rlx_u32(&mp->cpu,
-		      thread_cpu()); /* who takes it before that guesses wrongly perhaps */
 	/* pairs with template_stop: it sweeps the slots after it has set stop */
 	if (load_acq_u32(&template.stop) && cas_ptr(&template.spares[i], mp, NULL))
 		return false;
@@ -158,15 +156,25 @@ static bool wait_in_slot(struct m *mp, int i)
 	return true;
 }
 
+/* Puts mp, the calling M, into an empty slot. Returns which one, -1: there is none. */
+static int enter_slot(struct m *mp)
+{
+	store_rlx_u32(&mp->cpu, thread_cpu());
+	for (int i = 0; i < slots(); i++)
+		if (!load_rlx_ptr(&template.spares[i]) && cas_ptr(&template.spares[i], NULL, mp))
+			return i;
+	return -1;
+}
+
 bool template_spare(struct m *mp)
 {
 	/* the first M belongs to urge_main's caller, who must come out before the slots are swept */
-	for (int i = 0; i < slots() && mp != sched.m0; i++)
-		if (!load_rlx_ptr(&template.spares[i]) && cas_ptr(&template.spares[i], NULL, mp)) {
-			mrunning_less();
-			return wait_in_slot(mp, i);
-		}
-	return stopm(mp);
+	int slot = mp != sched.m0 ? enter_slot(mp) : -1;
+
+	if (slot < 0)
+		return stopm(mp);
+	mrunning_less();
+	return wait_in_slot(mp, slot);
 }
 
 /* Idle Ms fill the slots before new threads are made; they wait for a P like those in a slot. */
@@ -236,20 +244,17 @@ void template_serve_parked(void)
 static bool place(struct m *mp)
 {
 	struct p *pp = take_wanting();
+	int slot = -1;
 
-	if (pp) {
+	if (pp)
 		acquirep(mp, pp);
-		sub_u32(&template.starting, 1);
-		return true;
-	}
-	for (int i = 0; i < slots(); i++)
-		if (!load_rlx_ptr(&template.spares[i]) && cas_ptr(&template.spares[i], NULL, mp)) {
-			sub_u32(&template.starting, 1);
-			idle_p_look(); /* some may have been left without a thread */
-			return wait_in_slot(mp, i);
-		}
+	else
+		slot = enter_slot(mp);
 	sub_u32(&template.starting, 1);
-	return false;
+	if (slot < 0)
+		return pp != NULL;
+	idle_p_look(); /* some may have been left without a thread */
+	return wait_in_slot(mp, slot);
 }
 
 /*
@@ -566,7 +571,7 @@ void template_stop(void)
 {
 	uint32_t starting;
 
-	xchg_u32(&template.stop, 1); /* a full barrier: pairs with load_acq in place */
+	xchg_u32(&template.stop, 1); /* a full barrier: pairs with load_acq in wait_in_slot */
 	poke();
 	pthread_join(template.thread, NULL);
 	/*

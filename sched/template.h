@@ -7,7 +7,7 @@
 
 /*
  * A thread that is ready to run goroutines and has no P, if possible one that was on this CPU last,
- * NULL if there is none left. HOGQ_ANY_CPU: the caller does not go to sleep.
+ * NULL if there is none left. THREAD_NO_CPU: the caller does not go to sleep.
  */
 struct m *template_take_spare(uint32_t cpu);
 

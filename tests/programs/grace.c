@@ -18,14 +18,6 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static char text[1 << 16];
 static size_t (*volatile length_of)(const char *) = strlen; /* that of libc, each time */
 
-static int64_t cpu_time(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return t.tv_sec * URGE_S + t.tv_nsec;
-}
-
 static void in_libc(int turns)
 {
 	for (int i = 0; i < turns; i++)

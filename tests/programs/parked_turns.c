@@ -7,22 +7,12 @@
  */
 #include "tests/programs/check.h"
 
-#include <string.h>
-
 enum { LOOPS = 3, TURNS = 6, SLICE_MS = 300 };
 
 static uint32_t stop;
 static urge_waitgroup done;
 static char text[1 << 16];
 static size_t (*volatile length_of)(const char *) = strlen; /* that of libc, each time */
-
-static int64_t cpu_time(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return t.tv_sec * URGE_S + t.tv_nsec;
-}
 
 static void loop(void *unused)
 {

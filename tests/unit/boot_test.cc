@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The start of the runtime: order of the phases, environment, refusals; and calls without it. */
+#include "kernelshim/thread.h"
 #include "tests/unit/child.h"
 #include "tests/unit/resources.h"
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <thread>
 
 /* urge_main under an environment; in a child, since what it prints is looked at. */
@@ -31,6 +35,34 @@ TEST(Boot, PhasesComeInGosOrder)
 
 	EXPECT_EXITED(0, boot);
 	EXPECT_TRUE(fits(boot.err, trace)) << boot.err;
+}
+
+/* sysmon comes before the program's threads, as far as the process may ask for it; nobody else. */
+TEST(Boot, OnlySysmonIsPreferredByTheKernel)
+{
+	const int before = getpriority(PRIO_PROCESS, 0);
+	int preferred = before, sysmons = 0;
+
+	std::thread([&] {
+		thread_lower_nice(10);
+		preferred = getpriority(PRIO_PROCESS, (id_t)thread_gettid());
+	}).join();
+	EXPECT_EQ(0, run_main([&] {
+			  for (const auto &task :
+			       std::filesystem::directory_iterator("/proc/self/task")) {
+				  std::string name, tid = task.path().filename();
+
+				  std::getline(std::ifstream(task.path() / "comm"), name);
+				  sysmons += name == "urge-sysmon";
+				  EXPECT_EQ(name == "urge-sysmon" ? preferred : before,
+					    getpriority(PRIO_PROCESS, (id_t)std::stoi(tid)))
+					  << name;
+			  }
+			  return 0;
+		  }));
+	EXPECT_EQ(1, sysmons);
+	if (preferred == before)
+		printf("without the privilege nothing differs\n");
 }
 
 TEST(Boot, NothingIsPrintedUnasked)

@@ -50,7 +50,7 @@ protected:
 		hogq_put(&queues[node], gp, now);
 		return gp;
 	}
-	struct g *take(uint32_t node) { return hogq_take(queues.data(), node, HOGQ_ANY_CPU); }
+	struct g *take(uint32_t node) { return hogq_take(queues.data(), node, THREAD_NO_CPU); }
 
 	std::vector<struct hogq> queues;
 	std::vector<std::unique_ptr<struct g>> all;
@@ -111,7 +111,7 @@ TEST_F(Hogq, WhoStoppedOnTheCpuComesFirstForAWhile)
 	EXPECT_EQ(third, take_on(4)) << "nobody stopped there";
 	EXPECT_EQ(fifth, take_on(3)) << "the last one";
 	struct g *sixth = stop(3, now + HOGQ_PATIENCE + 2);
-	EXPECT_EQ(fourth, take_on(HOGQ_ANY_CPU));
+	EXPECT_EQ(fourth, take_on(THREAD_NO_CPU));
 	EXPECT_EQ(sixth, take_on(2));
 	EXPECT_EQ(nullptr, take_on(2));
 	for (int i = 0; i < HOGQ_LOOKS; i++)

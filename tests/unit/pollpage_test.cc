@@ -62,6 +62,19 @@ void talk(int a, int b)
 	EXPECT_EQ(byte, got);
 }
 
+/* Opens, uses and closes a pair; an event of a, which is late from now on. */
+uint64_t event_of_former(int a, int b)
+{
+	uint64_t event;
+
+	pair_at(a, b);
+	talk(a, b);
+	event = (uint64_t)polldescs[a].generation << 32 | (uint32_t)a;
+	EXPECT_EQ(0, urge_close(a));
+	EXPECT_EQ(0, urge_close(b));
+	return event;
+}
+
 /* As the template thread would, which is no M. */
 void reclaim()
 {
@@ -139,13 +152,9 @@ TEST_F(Pollpage, RefusesEventsFromBefore)
 			  int a = first_number(), b = a + 1;
 			  struct polldesc *pd = &polldescs[a];
 			  struct gqueue q = { nullptr, nullptr };
-			  uint64_t late;
 
-			  pair_at(a, b);
-			  talk(a, b);
-			  late = (uint64_t)pd->generation << 32 | (uint32_t)a;
-			  EXPECT_EQ(0, urge_close(a));
-			  EXPECT_EQ(0, urge_close(b));
+			  uint64_t late = event_of_former(a, b);
+
 			  reclaim();
 			  EXPECT_EQ(0u, pollready(late, EPOLLIN | EPOLLHUP, &q));
 			  reclaim();
@@ -175,13 +184,9 @@ TEST_F(Pollpage, GoesAgainWhenTouchedLate)
 			  int a = first_number(), b = a + 1;
 			  struct polldesc *pd = &polldescs[a];
 			  struct gqueue q = { nullptr, nullptr };
-			  uint64_t late;
 
-			  pair_at(a, b);
-			  talk(a, b);
-			  late = (uint64_t)pd->generation << 32 | (uint32_t)a;
-			  EXPECT_EQ(0, urge_close(a));
-			  EXPECT_EQ(0, urge_close(b));
+			  uint64_t late = event_of_former(a, b);
+
 			  EXPECT_TRUE(eventually([=] { return !is_resident(a); }));
 			  EXPECT_EQ(0u, pollready(late, EPOLLIN | EPOLLHUP, &q));
 			  EXPECT_TRUE(is_resident(a));
