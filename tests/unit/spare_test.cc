@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <fstream>
+#include <sched.h>
 #include <sstream>
 
 extern "C" {
@@ -44,44 +45,52 @@ int last_cpu(uint32_t tid)
  * nobody fills them meanwhile, and in an order that is not that of the slots: the last threads
  * first, which have never been anything but spare.
  */
+static void take_by_cpu()
+{
+	enum { TAKEN = 6, CPUS = 1000 };
+	const size_t slots = (size_t)urge_gomaxprocs(0) + 1;
+	std::vector<struct m *> all, taken;
+	int right = 0;
+
+	EXPECT_TRUE(eventually([&] {
+		all = all_threads();
+		return all.size() > slots && template_starting() == 0;
+	})) << all.size()
+	    << " threads";
+	urge_sleep(50 * URGE_MS); /* until the last one waits */
+	std::sort(all.begin(), all.end(), [](struct m *a, struct m *b) { return a->id > b->id; });
+	urge_nopreempt_begin();
+	for (struct m *mp : all)
+		store_rlx_u32(&mp->cpu, CPUS + mp->id);
+	for (int i = 0; i < TAKEN; i++) {
+		struct m *mp = template_take_spare(CPUS + all[i]->id);
+
+		if (!mp)
+			break;
+		right += mp == all[i];
+		taken.push_back(mp);
+	}
+	urge_nopreempt_end();
+	EXPECT_EQ((size_t)TAKEN, taken.size());
+	EXPECT_GE(right, TAKEN - 1) << "one may have been idle, and no spare";
+	for (struct m *mp : taken) { /* as at the end of the world */
+		mrunning_less();
+		mp->nextp = nullptr;
+		mwake(mp);
+	}
+}
+
 TEST(Spare, OneThatWasOnTheCpuIsTaken)
 {
-	enum { PROCS = 12, TAKEN = 6, CPUS = 1000 };
-
-	static_assert(CONFIG_SPARE_MS > PROCS, "a slot for each P, and one");
-	EXPECT_EQ(0, run_main([] {
-			  std::vector<struct m *> all, taken;
-			  int right = 0;
-
-			  urge_gomaxprocs(PROCS);
-			  EXPECT_TRUE(eventually([&] {
-				  all = all_threads();
-				  return all.size() > PROCS + 1 && template_starting() == 0;
-			  }));
-			  urge_sleep(50 * URGE_MS); /* until the last one waits */
-			  std::sort(all.begin(), all.end(),
-				    [](struct m *a, struct m *b) { return a->id > b->id; });
-			  urge_nopreempt_begin();
-			  for (struct m *mp : all)
-				  store_rlx_u32(&mp->cpu, CPUS + mp->id);
-			  for (int i = 0; i < TAKEN; i++) {
-				  struct m *mp = template_take_spare(CPUS + all[i]->id);
-
-				  if (!mp)
-					  break;
-				  right += mp == all[i];
-				  taken.push_back(mp);
-			  }
-			  urge_nopreempt_end();
-			  EXPECT_EQ((size_t)TAKEN, taken.size());
-			  EXPECT_GE(right, TAKEN - 1) << "one may have been idle, and no spare";
-			  for (struct m *mp : taken) { /* as at the end of the world */
-				  mrunning_less();
-				  mp->nextp = nullptr;
-				  mwake(mp);
-			  }
-			  return 0;
-		  }));
+	if (CONFIG_SPARE_MS <= 12)
+		GTEST_SKIP() << "built with less than a slot for each P, and one";
+	EXPECT_EXITED(0, in_child([] {
+			      setenv("GOMAXPROCS", "12", 1); /* slots are filled at the start */
+			      EXPECT_EQ(0, run_main([] {
+						take_by_cpu();
+						return 0;
+					}));
+		      }));
 }
 
 /* One that is on no CPU asked for is better than none. */
@@ -100,9 +109,28 @@ TEST(Spare, AnyIsTakenWhenNoneWasThere)
 		  }));
 }
 
+/* Computes, on the CPUs of the mask in turn. */
+static void hop(const std::atomic<bool> &stop, const cpu_set_t &cpus)
+{
+	cpu_set_t one;
+
+	for (int cpu = 0; !stop; cpu = (cpu + 1) % CPU_SETSIZE) {
+		int64_t end = urge_now() + 100 * URGE_US;
+
+		if (!CPU_ISSET(cpu, &cpus))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof(one), &one);
+		while (!stop && urge_now() < end)
+			;
+	}
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
 /*
  * Threads that wait in the handler say where: of those that are met asleep, all but the few that the
- * kernel moved on their way there.
+ * kernel moved on their way there. They are made to change CPUs all the time.
  */
 TEST(Spare, ParkedThreadsTellTheirCpu)
 {
@@ -112,18 +140,19 @@ TEST(Spare, ParkedThreadsTellTheirCpu)
 		GTEST_SKIP() << "one CPU: there is nothing to confuse";
 	EXPECT_EQ(0, run_main([] {
 			  enum { LOOPS = 5, SAMPLES = 400 };
+			  cpu_set_t cpus;
 			  std::atomic<bool> stop{ false };
 			  urge_waitgroup wg = {};
 			  int right = 0, wrong = 0;
 			  int64_t deadline = urge_now() + 30 * URGE_S;
 
+			  sched_getaffinity(0, sizeof(cpus), &cpus);
 			  urge_gomaxprocs(2);
 			  urge_set_time_slice(URGE_MS);
 			  urge_waitgroup_add(&wg, LOOPS);
 			  for (int i = 0; i < LOOPS; i++)
 				  EXPECT_EQ(0, go([&] {
-						    while (!stop)
-							    ;
+						    hop(stop, cpus);
 						    urge_waitgroup_done(&wg);
 					    }));
 			  while (right + wrong < SAMPLES && urge_now() < deadline) {
