@@ -38,7 +38,7 @@ int thread_lower_nice(int by);
 /* The name that top, gdb and /proc show; the kernel keeps its first 15 bytes. */
 void thread_set_name(const char *name);
 
-/* The CPU that the calling thread is on at this moment. Stands for none of them: */
+/* The CPU that the calling thread is on at this moment; never THREAD_NO_CPU. */
 uint32_t thread_cpu(void);
 #define THREAD_NO_CPU UINT32_MAX
 
